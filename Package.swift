@@ -1,0 +1,66 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every target is compiled with the same settings: Swift 6 language mode, strict memory safety,
+// warnings as errors, and the upcoming features that make imports and existentials explicit.
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// One layer of the house; `imports` names the layers below that it may use.
+func layer(_ name: String, _ imports: [String]) -> Target {
+  .target(name: name, dependencies: imports.map { .byName(name: $0) })
+}
+
+func tests(_ name: String, _ imports: [String]) -> Target {
+  .testTarget(name: name + "Tests", dependencies: imports.map { .byName(name: $0) })
+}
+
+let package = Package(
+  name: "gnomon",
+  targets: [
+    // C libraries: one system-library target each, imported by exactly one layer.
+    .systemLibrary(name: "CURing", pkgConfig: "liburing"),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3"),
+    .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd"),
+    .systemLibrary(name: "CISAL", pkgConfig: "libisal"),
+
+    // The layers, bottom up. Imports point down only.
+    layer("Primitives", []),
+    layer("Platform", ["Primitives"]),
+    layer("Ring", ["CURing", "Platform", "Primitives"]),
+    layer("NBDWire", ["Primitives"]),
+    layer("ExtentMap", ["Platform", "Primitives"]),
+    layer("Catalog", ["CSQLite", "CISAL", "ExtentMap", "Platform", "Primitives"]),
+    layer("Stores", ["ExtentMap", "Platform", "Primitives"]),
+    layer("Redirection", ["Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
+    layer("NBDService", ["Redirection", "NBDWire", "Ring", "Platform", "Primitives"]),
+    layer("HTTPService", ["CMicroHTTPD", "Platform", "Primitives"]),
+    layer(
+      "Daemon",
+      [
+        "HTTPService", "NBDService", "Redirection", "Stores", "Catalog", "ExtentMap", "Platform",
+        "Primitives",
+      ]),
+    .executableTarget(
+      name: "gnomon", dependencies: ["Daemon", "HTTPService", "Platform", "Primitives"]),
+
+    tests("Primitives", ["Primitives"]),
+    tests("NBDWire", ["NBDWire", "Primitives"]),
+    tests("ExtentMap", ["ExtentMap", "Primitives"]),
+    tests("Catalog", ["Catalog", "ExtentMap", "Platform", "Primitives"]),
+    tests("Stores", ["Stores", "Platform", "Primitives"]),
+    tests("Redirection", ["Redirection", "Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
+    tests("Daemon", ["Daemon", "HTTPService", "Platform", "Primitives"]),
+    tests("Tidy", []),
+  ]
+)
+
+for target in package.targets where target.type != .system {
+  target.swiftSettings = settings
+}

@@ -1,0 +1,3 @@
+/* ISA-L's CRC-32C for Swift: no shim beyond the header is needed. */
+#pragma once
+#include <isa-l/crc.h>

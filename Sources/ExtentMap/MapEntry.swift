@@ -1,0 +1,71 @@
+public import Primitives
+
+/// Where the live copy of one extent lies, and who is working on it: one 64-bit word of the extent map.
+///
+/// ```
+///  63    62       61           60      59 … 46   45 … 38   37 … 0
+/// ┌────┬────────┬───────────┬────────┬─────────┬─────────┬──────────┐
+/// │gate│shadowed│uncommitted│ ranged │ writers │  store  │ slot + 1 │
+/// └────┴────────┴───────────┴────────┴─────────┴─────────┴──────────┘
+///  └────────────── run-time state ────────────┘ └─ the persistent address ─┘
+/// ```
+///
+/// The low 46 bits are the **address**, and are all that the catalog keeps; 0 means unmapped (the extent
+/// reads as zeros). The high 18 bits exist only while the pool is served.
+///
+/// - `gate`: somebody is about to change where the extent lies. New writers go to the slow path.
+/// - `shadowed`: the extent has shadow copies; they are looked up beside the map.
+/// - `uncommitted`: the address is newer than the catalog; a durable write needs a map commit too.
+/// - `ranged`: a read-modify-write is going on; writers must take a range lock first.
+/// - `writers`: writes in flight, so that whoever holds the gate knows when they have drained.
+/// - `slot + 1`: in units of the volume's extent size from the store's data offset.
+@frozen
+public struct MapEntry: RawRepresentable, Hashable, Sendable {
+  public let rawValue: UInt64
+
+  @inlinable
+  public init(rawValue: UInt64) {
+    self.rawValue = rawValue
+  }
+
+  /// The entry of a live copy at rest.
+  @inlinable
+  public init(store: StoreID, slot: UInt64) {
+    precondition(slot < Self.slotMask, "slot does not fit an extent map entry")
+    rawValue = UInt64(store.rawValue) << Self.storeShift | (slot + 1)
+  }
+
+  public static let unmapped = MapEntry(rawValue: 0)
+
+  @usableFromInline static let slotMask: UInt64 = (1 << 38) - 1
+  @usableFromInline static let storeShift: UInt64 = 38
+
+  /// The bits that the catalog keeps.
+  public static let addressMask: UInt64 = (1 << 46) - 1
+  public static let oneWriter: UInt64 = 1 << 46
+  public static let writersMask: UInt64 = 0x3fff << 46
+  public static let ranged: UInt64 = 1 << 60
+  public static let uncommitted: UInt64 = 1 << 61
+  public static let shadowed: UInt64 = 1 << 62
+  public static let gate: UInt64 = 1 << 63
+
+  /// Writes that can be in flight on one extent; the sum of all requests in flight must stay below it.
+  public static let writersMax = 0x3fff
+
+  @inlinable public var isMapped: Bool { rawValue & Self.slotMask != 0 }
+  @inlinable public var isGated: Bool { rawValue & Self.gate != 0 }
+  @inlinable public var isRanged: Bool { rawValue & Self.ranged != 0 }
+  @inlinable public var isUncommitted: Bool { rawValue & Self.uncommitted != 0 }
+  @inlinable public var writers: Int { Int((rawValue & Self.writersMask) >> 46) }
+
+  /// The persistent part, as the catalog stores it.
+  @inlinable public var address: MapEntry { MapEntry(rawValue: rawValue & Self.addressMask) }
+
+  /// The store of the live copy. Only meaningful if mapped.
+  @inlinable public var store: StoreID {
+    StoreID(rawValue: UInt8(truncatingIfNeeded: rawValue >> Self.storeShift))
+  }
+
+  /// The slot of the live copy, in extents of the volume's size. Only meaningful if mapped.
+  @inlinable public var slot: UInt64 { (rawValue & Self.slotMask) &- 1 }
+}

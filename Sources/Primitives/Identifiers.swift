@@ -1,0 +1,32 @@
+/// Identifies a volume within its pool. Never reused, so that a journal record of a deleted volume can
+/// not be taken for one of its successor's.
+@frozen
+public struct VolumeID: RawRepresentable, Hashable, Comparable, Sendable, Codable {
+  public let rawValue: UInt32
+
+  @inlinable
+  public init(rawValue: UInt32) {
+    self.rawValue = rawValue
+  }
+
+  @inlinable
+  public static func < (left: VolumeID, right: VolumeID) -> Bool {
+    left.rawValue < right.rawValue
+  }
+}
+
+/// Identifies a store within its pool: 0…255, because an extent map entry has eight bits for it.
+@frozen
+public struct StoreID: RawRepresentable, Hashable, Comparable, Sendable, Codable {
+  public let rawValue: UInt8
+
+  @inlinable
+  public init(rawValue: UInt8) {
+    self.rawValue = rawValue
+  }
+
+  @inlinable
+  public static func < (left: StoreID, right: StoreID) -> Bool {
+    left.rawValue < right.rawValue
+  }
+}
