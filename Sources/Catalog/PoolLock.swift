@@ -19,7 +19,7 @@ public final class PoolLock: Sendable {
       descriptor = try FileDescriptor.open(path, O_RDWR | O_CREAT, mode: 0o644)
       guard try descriptor.tryLock() else { throw Self.conflict(directory, Self.owner(in: descriptor)) }
       try descriptor.truncate(to: 0)
-      unsafe try Array("\(getpid())\n".utf8).withUnsafeBytes { unsafe try descriptor.write($0, at: 0) }
+      try descriptor.writeBytes(Array("\(getpid())\n".utf8), at: 0)
     } catch let error as GnomonError {
       throw error
     } catch let error as SystemError where error.errno == ENOENT {
@@ -32,11 +32,8 @@ public final class PoolLock: Sendable {
   }
 
   private static func owner(in descriptor: borrowing FileDescriptor) -> Int32? {
-    var bytes = [UInt8](repeating: 0, count: 16)
-    let count = unsafe bytes.withUnsafeMutableBytes { buffer in
-      (try? unsafe descriptor.read(into: buffer, at: 0)) ?? 0
-    }
-    return Int32(String(decoding: bytes.prefix(count).prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
+    let bytes = (try? descriptor.readBytes(16, at: 0)) ?? []
+    return Int32(String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
   }
 
   private static func conflict(_ directory: String, _ owner: Int32?) -> GnomonError {

@@ -56,4 +56,20 @@ extension FileDescriptor {
     guard unsafe gnomon_block_device_sector(raw, &bytes) == 0 else { throw SystemError("BLKSSZGET", subject) }
     return UInt64(bytes)
   }
+
+  /// Reads up to `count` bytes at `offset`, fewer only at the end of the file.
+  public func readBytes(_ count: Int, at offset: UInt64) throws(SystemError) -> [UInt8] {
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
+    defer { unsafe memory.deallocate() }
+    let done = unsafe try read(into: memory, at: offset)
+    return unsafe Array(memory[..<done])
+  }
+
+  /// Writes all of `bytes` at `offset`.
+  public func writeBytes(_ bytes: [UInt8], at offset: UInt64) throws(SystemError) {
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 16)
+    defer { unsafe memory.deallocate() }
+    unsafe memory.copyBytes(from: bytes)
+    unsafe try write(UnsafeRawBufferPointer(memory), at: offset)
+  }
 }

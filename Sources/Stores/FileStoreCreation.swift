@@ -30,13 +30,10 @@ extension FileStore {
   }
 
   private static func createNew(_ record: StoreRecord, pool: UUID128) throws {
-    let descriptor: FileDescriptor
-    do {
-      descriptor = try FileDescriptor.open(record.path, O_RDWR | O_CREAT | O_EXCL)
-    } catch  where error.errno == ENOENT {
-      throw GnomonError(
-        .notFound, "the folder of \(record.path) does not exist", remedy: "make it first")
+    guard unsafe access(folder(of: record.path), F_OK) == 0 else {
+      throw GnomonError(.notFound, "the folder of \(record.path) does not exist", remedy: "make it first")
     }
+    let descriptor = try FileDescriptor.open(record.path, O_RDWR | O_CREAT | O_EXCL)
     do {
       try descriptor.truncate(to: record.sizeBytes)
       try writeLabels(descriptor, StoreLabel(of: record, pool: pool))
@@ -98,7 +95,7 @@ extension FileStore {
     let block = label.encoded()
     // The first copy comes last: with it the store is complete.
     for offset in StoreLabel.offsets.reversed() {
-      unsafe try block.withUnsafeBytes { unsafe try descriptor.write($0, at: offset) }
+      try descriptor.writeBytes(block, at: offset)
       try descriptor.synchronize()
     }
   }

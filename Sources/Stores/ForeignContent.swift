@@ -24,7 +24,7 @@ struct ForeignContent: CustomStringConvertible {
 
   /// Nil if both windows are zero.
   init?(in descriptor: borrowing FileDescriptor, size: UInt64) throws {
-    let head = try Self.window(descriptor, at: 0)
+    let head = try descriptor.readBytes(Self.windowBytes, at: 0)
     for (name, offset, bytes) in Self.signatures
     where head.count >= offset + bytes.count && head[offset..<(offset + bytes.count)].elementsEqual(bytes) {
       description = "there is \(name)"
@@ -36,14 +36,8 @@ struct ForeignContent: CustomStringConvertible {
     }
     guard size > UInt64(head.count) else { return nil }
     let start = max(UInt64(head.count), size - UInt64(Self.windowBytes))
-    let tail = try Self.window(descriptor, at: start)
+    let tail = try descriptor.readBytes(Self.windowBytes, at: start)
     guard let first = tail.firstIndex(where: { $0 != 0 }) else { return nil }
     description = "there is data at offset \(start + UInt64(first))"
-  }
-
-  private static func window(_ descriptor: borrowing FileDescriptor, at offset: UInt64) throws -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: windowBytes)
-    let count = unsafe try bytes.withUnsafeMutableBytes { unsafe try descriptor.read(into: $0, at: offset) }
-    return Array(bytes.prefix(count))
   }
 }

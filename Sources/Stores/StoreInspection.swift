@@ -25,8 +25,8 @@ struct StoreInspection {
   private static func readLabel(
     _ descriptor: borrowing FileDescriptor, at offset: UInt64
   ) throws -> Result<StoreLabel, StoreLabel.Fault> {
-    var block = [UInt8](repeating: 0, count: StoreLabel.bytes)
-    _ = unsafe try block.withUnsafeMutableBytes { unsafe try descriptor.read(into: $0, at: offset) }
+    var block = try descriptor.readBytes(StoreLabel.bytes, at: offset)
+    if block.count < StoreLabel.bytes { block += repeatElement(0, count: StoreLabel.bytes - block.count) }
     return unsafe block.withUnsafeBytes { bytes in
       do throws(StoreLabel.Fault) {
         return .success(unsafe try StoreLabel(decoding: bytes))
