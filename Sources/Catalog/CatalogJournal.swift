@@ -94,7 +94,7 @@ extension Catalog {
     _ database: Database, recordsMax: Int = .max, damage: (GnomonError) throws -> Void
   ) throws -> [JournalRecord] {
     var records: [JournalRecord] = []
-    records.reserveCapacity(min(recordsMax + JournalFormat.recordsPerRow, journalRecordCount))
+    records.reserveCapacity(min(recordsMax, journalRecordCount))
     let statement = try database.prepared("SELECT seq, checksum, records FROM journal ORDER BY seq")
     defer { statement.reset() }
     while records.count < recordsMax, try statement.step() {

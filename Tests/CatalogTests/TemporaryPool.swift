@@ -79,12 +79,12 @@ struct CrashedPool {
 
 extension Catalog {
   func append(_ deltas: [MapDelta]) throws {
-    try deltas.withUnsafeBufferPointer { unsafe try append($0) }
+    unsafe try deltas.withUnsafeBufferPointer { unsafe try append($0) }
   }
 
   func map(of volume: VolumeRecord) throws -> [UInt64] {
     var entries = [UInt64](repeating: 0, count: Int(volume.extentCount))
-    try entries.withUnsafeMutableBufferPointer { unsafe try loadMap(of: volume, into: $0) }
+    unsafe try entries.withUnsafeMutableBufferPointer { unsafe try loadMap(of: volume, into: $0) }
     return entries
   }
 }
