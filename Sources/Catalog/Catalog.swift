@@ -13,7 +13,6 @@ public import Primitives
 /// over, the owner calls `releaseThread()`. Whoever opens a catalog for writing holds the `PoolLock`.
 ///
 /// Methods that throw have changed nothing.
-@safe
 public final class Catalog: @unchecked Sendable {
   /// The pool's identity.
   public let pool: PoolRecord
@@ -30,11 +29,13 @@ public final class Catalog: @unchecked Sendable {
   var round: CheckpointRound?
   /// What `inspectMap` has read of the journal; dropped by the next change.
   var replay: JournalReplay?
-  /// Scratch memory for one map page image.
-  let pageImage = UnsafeMutableRawBufferPointer.allocate(byteCount: MapPage.imageBytes, alignment: 16)
-  /// Scratch memory for one journal row.
-  let journalRow = UnsafeMutableRawBufferPointer.allocate(
-    byteCount: JournalFormat.recordsPerRow * JournalFormat.recordBytes, alignment: 16)
+  private let pageMemory = ScratchMemory(count: MapPage.imageBytes)
+  private let rowMemory = ScratchMemory(count: JournalFormat.recordsPerRow * JournalFormat.recordBytes)
+
+  /// Room for one map page image.
+  var pageImage: UnsafeMutableRawBufferPointer { unsafe pageMemory.bytes }
+  /// Room for one journal row.
+  var journalRow: UnsafeMutableRawBufferPointer { unsafe rowMemory.bytes }
 
   /// Opens the catalog of the pool in `directory`, and brings an older one up to date.
   ///
@@ -48,6 +49,8 @@ public final class Catalog: @unchecked Sendable {
       guard unsafe access(path, F_OK) == 0 else { throw Self.missing(directory) }
       let flags = readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE
       let database = try Database(path: path, flags: flags)
+      // Before the first access: then SQLite needs no shared memory file, and keeps others out from here on.
+      if !readOnly { try database.execute("PRAGMA locking_mode = EXCLUSIVE") }
       try Self.checkVersion(database, directory: directory, readOnly: readOnly)
       if !readOnly {
         try Self.prepareForWriting(database)
@@ -58,16 +61,9 @@ public final class Catalog: @unchecked Sendable {
       volumeIDs = Set(try Self.readVolumes(database).map(\.id))
       journal = try JournalState(reading: database)
     } catch {
-      unsafe pageImage.deallocate()
-      unsafe journalRow.deallocate()
       throw Self.translate(error, "the catalog of the pool in \(directory) can not be opened")
     }
     thread.release()
-  }
-
-  deinit {
-    unsafe pageImage.deallocate()
-    unsafe journalRow.deallocate()
   }
 
   /// Gives the catalog up, so that another thread can claim it by using it.
@@ -125,5 +121,19 @@ public final class Catalog: @unchecked Sendable {
     precondition(!readOnly, "the catalog was opened read-only")
     replay = nil
     return try attempting(failure()) { database in try database.transaction { try body(database) } }
+  }
+}
+
+/// Memory that is used again and again, freed with its owner.
+@safe
+private final class ScratchMemory {
+  let bytes: UnsafeMutableRawBufferPointer
+
+  init(count: Int) {
+    unsafe bytes = .allocate(byteCount: count, alignment: 16)
+  }
+
+  deinit {
+    unsafe bytes.deallocate()
   }
 }

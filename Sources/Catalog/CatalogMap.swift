@@ -4,10 +4,12 @@ public import Primitives
 /// The journal in memory, by volume, for as long as maps are being loaded.
 struct JournalReplay {
   /// Sorted by volume; records of one volume in the order in which its map changed.
-  var records: [JournalRecord]
+  let records: [JournalRecord]
+  /// Rows that could not be trusted and are left out. Any volume may have been in them.
+  let problems: [GnomonError]
 
-  init(_ records: [JournalRecord]) {
-    self.records = records
+  init(_ records: [JournalRecord], problems: [GnomonError]) {
+    self.problems = problems
     // The standard library's sort is not promised to be stable: the row and the place in it break ties.
     let order = records.indices.sorted {
       (records[$0].volume, $0) < (records[$1].volume, $1)
@@ -61,9 +63,11 @@ extension Catalog {
       var seqs: [UInt64] = []
       unsafe try loadPages(of: volume, into: entries, seqs: &seqs, database, report)
       if replay == nil {
-        // Damaged rows are reported with every volume: none of the maps can be trusted.
-        replay = JournalReplay(try readJournal(database) { report($0) })
+        var problems: [GnomonError] = []
+        let records = try readJournal(database) { problems.append($0) }
+        replay = JournalReplay(records, problems: problems)
       }
+      for problem in replay!.problems { report(problem) }
       for record in replay!.records(of: volume.id) {
         guard record.extent < volume.extentCount else {
           report(Self.beyondEnd(volume, extent: record.extent, place: "row \(record.seq) of the journal"))

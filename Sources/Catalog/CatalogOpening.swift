@@ -55,14 +55,12 @@ extension Catalog {
 
   /// Settings of a connection that writes.
   ///
-  /// - Exclusive locking: no other process can write, and SQLite needs no shared memory file.
   /// - The log is folded by `checkpoint`, not in the middle of a commit that somebody waits for.
   /// - A log that once grew is cut back, so that it does not fill the disk for ever.
   /// - Deleted rows are not overwritten with zeros (Debian's default): they hold no secrets.
   static func prepareForWriting(_ database: Database) throws {
     try database.execute(
       """
-      PRAGMA locking_mode = EXCLUSIVE;
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
       PRAGMA journal_size_limit = \(logBytesKept);

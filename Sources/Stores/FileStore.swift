@@ -60,6 +60,20 @@ public final class FileStore: Store {
     }
   }
 
+  /// Checks a store's label without opening the store for use, and without changing anything.
+  ///
+  /// - Returns: how many of the two copies of the label are damaged although the other is sound.
+  /// - Throws: like `init(opening:pool:)`.
+  public static func inspect(_ record: StoreRecord, pool: UUID128) throws(GnomonError) -> Int {
+    do {
+      let inspection = try StoreInspection(reading: record)
+      try inspection.verify(pool: pool)
+      return inspection.damagedCopies
+    } catch {
+      throw StoreErrors.translate(error, record, "store \(record.name) can not be read")
+    }
+  }
+
   /// Opens the file past the page cache if that is wanted; `isDirect` becomes false if it is not possible.
   private static func openForData(
     _ record: StoreRecord, isDirect: inout Bool

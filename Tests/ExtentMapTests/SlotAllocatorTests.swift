@@ -57,7 +57,9 @@ struct SlotAllocatorTests {
     ].map(\.rawValue)
     var conflicts: [Int] = []
     let taken = unsafe entries.withUnsafeBufferPointer { words in
-      unsafe allocator.value.markUsed(entries: words, store: here, slotBytes: mebibyte) { conflicts.append($0) }
+      unsafe allocator.value.markUsed(entries: words, store: here, slotBytes: mebibyte) {
+        conflicts.append($0)
+      }
     }
     #expect(taken == 2)
     #expect(conflicts == [3, 4])
@@ -207,7 +209,8 @@ private struct NaiveAllocator {
       let slots = min(SlotAllocator.zoneBytes, capacityBytes - start) / slotBytes
       switch zones[zone] {
       case nil: free += slots * slotBytes
-      case let state? where state.slotBytes == slotBytes: free += (slots - UInt64(state.slots.count)) * slotBytes
+      case let state? where state.slotBytes == slotBytes:
+        free += (slots - UInt64(state.slots.count)) * slotBytes
       default: break
       }
     }

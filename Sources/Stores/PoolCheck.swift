@@ -1,0 +1,177 @@
+import Catalog
+import ExtentMap
+import Glibc
+import Platform
+public import Primitives
+
+/// The offline check of a pool: catalog, labels, and every entry of every map. Changes nothing.
+public struct PoolCheck: ~Copyable {
+  private let catalog: Catalog
+  private var report: CheckReport
+  private var usages: [StoreUsage] = []
+
+  /// Checks the pool in `directory`, which nobody else may have open.
+  ///
+  /// - Returns: the findings. A catalog that is too damaged to be read is one of them.
+  /// - Throws: `notFound` if there is no pool, `conflict` if it is in use, `invalid` if it was written by
+  ///   another version, `system` if it can not be read.
+  public static func run(directory: String) throws(GnomonError) -> CheckReport {
+    guard unsafe access(directory + "/catalog.db", F_OK) == 0 else {
+      throw GnomonError(
+        .notFound, "there is no pool in \(directory)", remedy: "make one with `gnomon pool create`")
+    }
+    let lock = try PoolLock(directory: directory)
+    defer { withExtendedLifetime(lock) {} }
+    do {
+      var check = PoolCheck(try Catalog(opening: directory, readOnly: true), directory)
+      try check.checkCatalog()
+      try check.checkStores()
+      try check.checkVolumes()
+      return check.finish()
+    } catch {
+      guard error.code == .corrupt else { throw error }
+      var report = CheckReport(directory: directory)
+      report.add(error)
+      return report
+    }
+  }
+
+  private init(_ catalog: Catalog, _ directory: String) {
+    self.catalog = catalog
+    report = CheckReport(directory: directory)
+  }
+
+  private mutating func checkCatalog() throws(GnomonError) {
+    for problem in try catalog.integrityProblems() {
+      report.add(
+        .error, "the catalog's database is damaged", cause: problem,
+        remedy: "restore catalog.db from a backup")
+    }
+    report.journalRecords = catalog.journalRecordCount
+  }
+
+  private mutating func checkStores() throws(GnomonError) {
+    for record in try catalog.stores() {
+      usages.append(StoreUsage(record))
+      guard record.kind == .file else { continue }
+      do {
+        let damaged = try FileStore.inspect(record, pool: catalog.pool.uuid)
+        if damaged > 0 {
+          report.add(
+            .warning, "one of the two labels of store \(record.name) is damaged", cause: "in \(record.path)",
+            remedy: "something wrote to the file; its data may be damaged too")
+        }
+      } catch {
+        report.add(error)
+      }
+    }
+  }
+
+  private mutating func checkVolumes() throws(GnomonError) {
+    for volume in try catalog.volumes() {
+      let memory: AlignedMemory
+      do {
+        memory = try AlignedMemory(count: Int(volume.extentCount) * 8, hugePages: true)
+      } catch {
+        throw GnomonError(.system, "no memory for the map of volume \(volume.name)", cause: "\(error)")
+      }
+      let entries = unsafe UnsafeMutableBufferPointer(
+        start: memory.base.assumingMemoryBound(to: UInt64.self), count: Int(volume.extentCount))
+      var problems: [GnomonError] = []
+      unsafe try catalog.inspectMap(of: volume, into: entries) { problem in
+        if problems.count <= CheckReport.problemsMax { problems.append(problem) }
+      }
+      for problem in problems { report.add(problem) }
+      unsafe checkEntries(UnsafeBufferPointer(entries), of: volume)
+      withExtendedLifetime(memory) {}
+    }
+  }
+
+  /// Takes the slot of every entry; one that can not be taken is an error.
+  private mutating func checkEntries(_ entries: UnsafeBufferPointer<UInt64>, of volume: VolumeRecord) {
+    let (counts, malformed) = unsafe Self.countStores(in: entries)
+    for index in malformed {
+      report.add(.error, "extent \(index) of volume \(volume.name) is mapped to nowhere", remedy: Self.lost)
+    }
+    for (id, count) in counts.enumerated() where count > 0 {
+      guard let usage = usages.first(where: { $0.record.id.rawValue == id }) else {
+        report.add(
+          .error, "\(count) extents of volume \(volume.name) are in store \(id), which does not exist",
+          remedy: Self.lost)
+        continue
+      }
+      if usage.record.kind == .memory {
+        report.add(
+          .error, "\(count) extents of volume \(volume.name) have their live copy in memory",
+          cause: "store \(usage.record.name)", remedy: Self.lost)
+      }
+      usage.extents += count
+      unsafe usage.allocator.markUsed(
+        entries: entries, store: usage.record.id, slotBytes: volume.extentBytes
+      ) { index in
+        // Words are made only for those that are listed: there may be millions.
+        guard !report.isFull else {
+          report.problemsOmitted += 1
+          return
+        }
+        let slot = unsafe MapEntry(rawValue: entries[index]).slot
+        let isBeyond = slot >= usage.allocator.capacityBytes / volume.extentBytes
+        report.add(
+          .error,
+          "extent \(index) of volume \(volume.name) is mapped to a slot "
+            + (isBeyond ? "beyond the end of its store" : "that another extent uses"),
+          cause: "slot \(slot) of store \(usage.record.name)", remedy: Self.lost)
+      }
+    }
+    report.volumes.append(
+      CheckReport.Volume(
+        id: volume.id.rawValue, name: volume.name, sizeBytes: volume.sizeBytes,
+        extentBytes: volume.extentBytes, mappedExtents: counts.reduce(0, +)))
+  }
+
+  private static let lost = "restore catalog.db and the stores from the same backup"
+
+  /// Mapped extents by store, and the first entries that are neither mapped nor empty.
+  private static func countStores(in entries: UnsafeBufferPointer<UInt64>) -> ([UInt64], malformed: [Int]) {
+    var malformed: [Int] = []
+    var counts = [UInt64](repeating: 0, count: 256)
+    unsafe counts.withUnsafeMutableBufferPointer { counts in
+      for index in 0..<entries.count {
+        let word = unsafe entries[index]
+        if word == 0 { continue }
+        let entry = MapEntry(rawValue: word)
+        if entry.isMapped, word <= MapEntry.addressMask {
+          unsafe counts[Int(entry.store.rawValue)] += 1
+        } else if malformed.count <= CheckReport.problemsMax {
+          malformed.append(index)
+        }
+      }
+    }
+    return (counts, malformed)
+  }
+
+  private consuming func finish() -> CheckReport {
+    var report = self.report
+    report.stores = usages.map { usage in
+      CheckReport.Store(
+        id: usage.record.id.rawValue, name: usage.record.name,
+        capacityBytes: usage.allocator.capacityBytes, usedBytes: usage.allocator.usedBytes,
+        extents: usage.extents)
+    }
+    catalog.close()
+    return report
+  }
+}
+
+/// What the maps say about one store.
+private final class StoreUsage {
+  let record: StoreRecord
+  var allocator: SlotAllocator
+  var extents: UInt64 = 0
+
+  init(_ record: StoreRecord) {
+    self.record = record
+    let capacity = record.kind == .file ? FileStore.capacity(of: record) : record.sizeBytes
+    allocator = SlotAllocator(capacityBytes: capacity)
+  }
+}

@@ -1,0 +1,137 @@
+import ExtentMap
+import Primitives
+import Testing
+
+@testable import Catalog
+
+/// Stores and volumes: what is added is there, what is in use stays.
+struct CatalogRecordsTests {
+  @Test func aNewPoolHasWhatItWasMadeWith() throws {
+    let pool = try TemporaryPool(volumes: [
+      TemporaryPool.volume(1, extents: 3), TemporaryPool.volume(7, extents: 4),
+    ])
+    for readOnly in [false, true] {
+      let catalog = try Catalog(opening: pool.directory, readOnly: readOnly)
+      #expect(catalog.pool == TemporaryPool.identity)
+      #expect(try catalog.stores() == [TemporaryPool.store(0)])
+      #expect(
+        try catalog.volumes() == [TemporaryPool.volume(1, extents: 3), TemporaryPool.volume(7, extents: 4)])
+      #expect(try catalog.nextVolumeID().rawValue == 8)
+      #expect(try catalog.nextStoreID().rawValue == 1)
+      #expect(try catalog.integrityProblems() == [])
+      catalog.close()
+    }
+  }
+
+  @Test func anExistingPoolIsNotOverwritten() throws {
+    let pool = try TemporaryPool()
+    let error = gnomonError {
+      try Catalog.create(at: pool.directory, pool: TemporaryPool.identity, stores: [], volumes: [])
+    }
+    #expect(error?.code == .conflict)
+    #expect(try pool.open().stores().count == 1)
+  }
+
+  @Test func aPoolWithTwoStoresOfOneNameIsNotMade() throws {
+    let folder = TemporaryFolder()
+    let error = gnomonError {
+      try Catalog.create(
+        at: folder.path, pool: TemporaryPool.identity,
+        stores: [TemporaryPool.store(0, name: "a"), TemporaryPool.store(1, name: "a")], volumes: [])
+    }
+    #expect(error?.code == .conflict)
+    #expect(gnomonError { _ = try Catalog(opening: folder.path) }?.code == .notFound)
+    // Nothing stands in the way of a second try.
+    try Catalog.create(at: folder.path, pool: TemporaryPool.identity, stores: [], volumes: [])
+  }
+
+  @Test func volumeIDsAreNeverUsedTwice() throws {
+    let pool = try TemporaryPool()
+    let catalog = try pool.open()
+    let second = TemporaryPool.volume(try catalog.nextVolumeID().rawValue, extents: 5)
+    try catalog.add(volume: second)
+    try catalog.delete(volume: second.id)
+    #expect(try catalog.nextVolumeID().rawValue == 3)
+    #expect(gnomonError { try catalog.add(volume: second) }?.code == .conflict)
+    #expect(gnomonError { try catalog.delete(volume: second.id) }?.code == .notFound)
+  }
+
+  @Test func aNameIsTakenOnce() throws {
+    let pool = try TemporaryPool()
+    let catalog = try pool.open()
+    #expect(
+      gnomonError { try catalog.add(volume: TemporaryPool.volume(2, extents: 1, name: "vol1")) }?.code
+        == .conflict)
+    #expect(gnomonError { try catalog.add(store: TemporaryPool.store(1, name: "store0")) }?.code == .conflict)
+    #expect(try catalog.volumes().count == 1)
+  }
+
+  @Test func recordsCanBeChanged() throws {
+    let pool = try TemporaryPool()
+    let catalog = try pool.open()
+    var store = TemporaryPool.store(0)
+    store.path = "/elsewhere"
+    store.tier = 3
+    try catalog.update(store: store)
+    #expect(try catalog.stores() == [store])
+    var volume = TemporaryPool.volume(1, extents: 10_000)
+    volume.name = "renamed"
+    volume.readOnly = true
+    try catalog.update(volume: volume)
+    #expect(try catalog.volumes() == [volume])
+    #expect(gnomonError { try catalog.update(store: TemporaryPool.store(9)) }?.code == .notFound)
+    #expect(
+      gnomonError { try catalog.update(volume: TemporaryPool.volume(9, extents: 1)) }?.code == .notFound)
+  }
+
+  @Test func aStoreWithExtentsStays() throws {
+    let pool = try TemporaryPool()
+    let catalog = try pool.open()
+    try catalog.add(store: TemporaryPool.store(4))
+    let entry = MapEntry(store: StoreID(rawValue: 4), slot: 0)
+    try catalog.append([MapDelta(volume: VolumeID(rawValue: 1), extent: 1, entry: entry)])
+    #expect(gnomonError { try catalog.remove(store: StoreID(rawValue: 4)) }?.code == .conflict)
+    try catalog.append([MapDelta(volume: VolumeID(rawValue: 1), extent: 1, entry: .unmapped)])
+    try catalog.remove(store: StoreID(rawValue: 4))
+    #expect(try catalog.stores().count == 1)
+    #expect(gnomonError { try catalog.remove(store: StoreID(rawValue: 4)) }?.code == .notFound)
+  }
+
+  @Test func aDeletedVolumeTakesItsMapWithIt() throws {
+    let volumes = [1, 2].map { TemporaryPool.volume($0, extents: 10_000) }
+    let pool = try TemporaryPool(volumes: volumes)
+    let catalog = try pool.open()
+    var random = SplitMix(state: 5)
+    let kept = randomDeltas(3000, in: volumes[1], &random)
+    try catalog.append(randomDeltas(3000, in: volumes[0], &random) + kept)
+    _ = try catalog.checkpoint(pagesMax: 2)
+    try catalog.append(randomDeltas(3000, in: volumes[0], &random))
+    try catalog.delete(volume: volumes[0].id)
+    while try catalog.checkpoint(pagesMax: 1) {}
+    var expected = [UInt64](repeating: 0, count: 10_000)
+    apply(kept, to: &expected)
+    #expect(try catalog.map(of: volumes[1]) == expected)
+    catalog.close()
+    let database = try Database(path: pool.directory + "/catalog.db", flags: 2)
+    #expect(try database.number("SELECT count(*) FROM pages WHERE key < \(2 << 31 as Int64)") == 0)
+  }
+
+  @Test func shrinkingNeedsConsentAndForgetsForGood() throws {
+    let pool = try TemporaryPool()
+    let catalog = try pool.open()
+    let id = VolumeID(rawValue: 1)
+    func entry(_ slot: UInt64) -> MapEntry { MapEntry(store: StoreID(rawValue: 0), slot: slot) }
+    try catalog.append([10, 4999, 5000, 9999].map { MapDelta(volume: id, extent: $0, entry: entry($0)) })
+    #expect(gnomonError { try catalog.resize(volume: id, sizeBytes: 5000 << 20) }?.code == .conflict)
+    #expect(try catalog.volumes()[0].extentCount == 10_000)
+    #expect(try catalog.map(of: TemporaryPool.volume(1, extents: 10_000))[9999] == entry(9999).rawValue)
+    try catalog.resize(volume: id, sizeBytes: 5000 << 20, dropping: true)
+    try catalog.resize(volume: id, sizeBytes: 20_000 << 20)
+    let crashed = pool.crashed()
+    let map = try Catalog(opening: crashed.directory).map(of: TemporaryPool.volume(1, extents: 20_000))
+    #expect(map.indices.filter { map[$0] != 0 } == [10, 4999])
+    #expect(gnomonError { try catalog.resize(volume: id, sizeBytes: 0) }?.code == .invalid)
+    #expect(
+      gnomonError { try catalog.resize(volume: VolumeID(rawValue: 8), sizeBytes: 1) }?.code == .notFound)
+  }
+}
