@@ -10,7 +10,7 @@ public import Primitives
 /// map pages later by `checkpoint`.
 ///
 /// A catalog belongs to **one thread at a time**, the first that uses it; use by another traps. To hand it
-/// over, the owner calls `releaseThread()`. Whoever opens a catalog for writing holds the `PoolLock`.
+/// over, the owner calls `releaseThread()`. Whoever opens a catalog, even for reading, holds the `PoolLock`.
 ///
 /// Methods that throw have changed nothing.
 public final class Catalog: @unchecked Sendable {
@@ -47,8 +47,8 @@ public final class Catalog: @unchecked Sendable {
     let path = Self.path(in: directory)
     do {
       guard unsafe access(path, F_OK) == 0 else { throw Self.missing(directory) }
-      let flags = readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE
-      let database = try Database(path: path, flags: flags)
+      let database =
+        try readOnly ? Self.openReadOnly(path) : Database(path: path, flags: SQLITE_OPEN_READWRITE)
       // Before the first access: then SQLite needs no shared memory file, and keeps others out from here on.
       if !readOnly { try database.execute("PRAGMA locking_mode = EXCLUSIVE") }
       try Self.checkVersion(database, directory: directory, readOnly: readOnly)

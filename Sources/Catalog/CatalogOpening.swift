@@ -78,6 +78,25 @@ extension Catalog {
   /// Memory for SQLite's page cache, in KiB.
   static let cacheKibibytes = 8192
 
+  /// Opens a catalog for reading, leaving the folder as it is.
+  ///
+  /// SQLite makes empty log and index files beside a database that uses a log, even if it only reads. If
+  /// there is no log, nobody serves the pool, and SQLite is told that nothing will change.
+  static func openReadOnly(_ path: String) throws -> Database {
+    var status = stat()
+    let hasLog = unsafe stat(path + "-wal", &status) == 0 && status.st_size > 0
+    guard !hasLog else { return try Database(path: path, flags: SQLITE_OPEN_READONLY) }
+    let escaped = path.utf8.reduce(into: "") { text, byte in
+      let isPlain = byte > 0x20 && byte < 0x7f && !"%?#".utf8.contains(byte)
+      text +=
+        isPlain
+        ? String(UnicodeScalar(byte)) : "%" + String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
+    }
+    let prefix = path.hasPrefix("/") ? "file://" : "file:"
+    return try Database(
+      path: prefix + escaped + "?immutable=1", flags: SQLITE_OPEN_READONLY | SQLITE_OPEN_URI)
+  }
+
   static func checkVersion(_ database: Database, directory: String, readOnly: Bool) throws {
     guard try database.number("PRAGMA application_id") == Schema.applicationID else {
       throw GnomonError(

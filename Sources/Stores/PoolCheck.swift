@@ -106,6 +106,7 @@ public struct PoolCheck: ~Copyable {
           cause: "store \(usage.record.name)", remedy: Self.lost)
       }
       usage.extents += count
+      let slots = usage.allocator.capacityBytes / volume.extentBytes
       unsafe usage.allocator.markUsed(
         entries: entries, store: usage.record.id, slotBytes: volume.extentBytes
       ) { index in
@@ -115,7 +116,7 @@ public struct PoolCheck: ~Copyable {
           return
         }
         let slot = unsafe MapEntry(rawValue: entries[index]).slot
-        let isBeyond = slot >= usage.allocator.capacityBytes / volume.extentBytes
+        let isBeyond = slot >= slots
         report.add(
           .error,
           "extent \(index) of volume \(volume.name) is mapped to a slot "
