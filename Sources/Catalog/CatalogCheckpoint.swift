@@ -12,15 +12,15 @@ struct CheckpointRound {
   /// The first record that is not in its page yet.
   var position = 0
 
-  /// Records that one pass takes at most; bounds its memory (8 MiB) and the time that sorting takes.
-  static let recordsMax = 1 << 18
+  /// Records that one pass takes at most; bounds its memory (2 MiB) and the time that grouping takes.
+  static let recordsMax = 1 << 16
 
   init(_ records: [JournalRecord], cut: UInt64, volumes: Set<VolumeID>) {
     self.cut = cut
     bytes = UInt64(records.count * JournalFormat.recordBytes)
-    let kept = records.filter { volumes.contains($0.volume) }
-    let order = kept.indices.sorted { (kept[$0].pageKey, $0) < (kept[$1].pageKey, $1) }
-    self.records = order.map { kept[$0] }
+    let foreign = Set(records.lazy.map(\.volume)).subtracting(volumes)
+    let kept = foreign.isEmpty ? records : records.filter { !foreign.contains($0.volume) }
+    self.records = JournalRecord.grouped(kept) { $0.pageKey }
   }
 
   /// The records of the next page at or after `start`.

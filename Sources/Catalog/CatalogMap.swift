@@ -10,11 +10,7 @@ struct JournalReplay {
 
   init(_ records: [JournalRecord], problems: [GnomonError]) {
     self.problems = problems
-    // The standard library's sort is not promised to be stable: the row and the place in it break ties.
-    let order = records.indices.sorted {
-      (records[$0].volume, $0) < (records[$1].volume, $1)
-    }
-    self.records = order.map { records[$0] }
+    self.records = JournalRecord.grouped(records) { Int64($0.volume.rawValue) }
   }
 
   func records(of volume: VolumeID) -> ArraySlice<JournalRecord> {

@@ -82,4 +82,44 @@ struct JournalRecord {
 
   /// Key of the map page that it changes.
   var pageKey: Int64 { MapPage.key(volume: volume, page: extent >> MapPage.entryShift) }
+
+  /// The records with those of one key together, keys ascending, the order within a key kept.
+  ///
+  /// There are few keys and many records, so this counts instead of comparing.
+  static func grouped(_ records: [JournalRecord], by key: (JournalRecord) -> Int64) -> [JournalRecord] {
+    guard let first = records.first else { return [] }
+    var groups: [Int64: Int] = [:]
+    var keys: [Int64] = []
+    var counts: [Int] = []
+    var groupOfRecord: [Int32] = []
+    groupOfRecord.reserveCapacity(records.count)
+    var (lastKey, lastGroup) = (key(first) &- 1, 0)
+    for record in records {
+      let key = key(record)
+      if key != lastKey {
+        lastKey = key
+        lastGroup = groups[key] ?? keys.count
+        if lastGroup == keys.count {
+          groups[key] = lastGroup
+          keys.append(key)
+          counts.append(0)
+        }
+      }
+      counts[lastGroup] += 1
+      groupOfRecord.append(Int32(lastGroup))
+    }
+    var next = [Int](repeating: 0, count: keys.count)
+    var start = 0
+    for group in keys.indices.sorted(by: { keys[$0] < keys[$1] }) {
+      next[group] = start
+      start += counts[group]
+    }
+    var result = [JournalRecord](repeating: first, count: records.count)
+    for index in records.indices {
+      let group = Int(groupOfRecord[index])
+      result[next[group]] = records[index]
+      next[group] += 1
+    }
+    return result
+  }
 }

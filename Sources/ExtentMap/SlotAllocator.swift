@@ -152,6 +152,12 @@ public struct SlotAllocator: ~Copyable, Sendable {
     return index
   }
 
+  /// Accounts for slots of zones that still have room.
+  mutating func didTake(slots: Int, _ sizeClass: Int) {
+    usedBytes += UInt64(slots) << Self.slotShift(ofClass: sizeClass)
+    classes[sizeClass].freeSlots -= UInt64(slots)
+  }
+
   private mutating func didTake(slotOf zone: Int, _ sizeClass: Int) {
     usedBytes += 1 << Self.slotShift(ofClass: sizeClass)
     classes[sizeClass].freeSlots -= 1

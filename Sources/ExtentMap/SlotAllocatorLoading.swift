@@ -14,16 +14,53 @@ extension SlotAllocator {
   public mutating func markUsed(
     entries: UnsafeBufferPointer<UInt64>, store: StoreID, slotBytes: UInt64, onConflict: (Int) -> Void
   ) -> Int {
+    let sizeClass = Self.sizeClass(of: slotBytes)
     var taken = 0
-    for index in 0..<entries.count {
+    var index = 0
+    while index < entries.count {
+      let start = index
+      let quick = unsafe takeQuickly(entries, from: &index, store, sizeClass)
+      didTake(slots: quick, sizeClass)
+      taken += quick
+      guard index < entries.count else { break }
+      // The first slot of a zone, the last one, a conflict, or nothing of ours.
       let entry = unsafe MapEntry(rawValue: entries[index])
-      guard entry.isMapped, entry.store == store else { continue }
+      assert(index >= start && entry.isMapped && entry.store == store)
       if markUsed(slot: entry.slot, slotBytes: slotBytes) {
         taken += 1
       } else {
         onConflict(index)
       }
+      index += 1
     }
+    return taken
+  }
+
+  /// Takes slots of zones that are dedicated to the size already, up to the first entry that needs more.
+  ///
+  /// - Returns: how many; the caller accounts for them.
+  private mutating func takeQuickly(
+    _ entries: UnsafeBufferPointer<UInt64>, from index: inout Int, _ store: StoreID, _ sizeClass: Int
+  ) -> Int {
+    var taken = 0
+    var next = index
+    // The last zone may be short, so it is left to the caller.
+    let wholeZones = zones.count - 1
+    let slotsPerZone = 1 << Int(Self.zoneShift - Self.slotShift(ofClass: sizeClass))
+    unsafe zones.withUnsafeMutableBufferPointer { zones in
+      while next < entries.count {
+        let entry = unsafe MapEntry(rawValue: entries[next])
+        if entry.isMapped, entry.store == store {
+          let (zone, slot) = Self.place(of: entry.slot, sizeClass)
+          guard zone < wholeZones, unsafe zones[zone].sizeClass == sizeClass,
+            unsafe zones[zone].used < slotsPerZone - 1, unsafe zones[zone].set(slot, &bitmaps)
+          else { break }
+          taken += 1
+        }
+        next += 1
+      }
+    }
+    index = next
     return taken
   }
 }
