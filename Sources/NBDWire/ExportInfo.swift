@@ -4,7 +4,9 @@ public struct ExportInfo: Hashable, Sendable {
   public var name: String
   /// For people; empty: none.
   public var description: String
+  /// The size that the client is told; the volume may grow later.
   public var sizeBytes: UInt64
+  /// What the export can do. The handshake adds and removes what depends on the negotiation.
   public var transmissionFlags: TransmissionFlags
   /// Bytes; a power of two up to 64 KiB. Requests must be aligned to it.
   public var blockSizeMinimum: UInt32
@@ -15,6 +17,7 @@ public struct ExportInfo: Hashable, Sendable {
   /// Names of the metadata contexts on offer, such as `base:allocation`.
   public var metaContexts: [String]
 
+  /// An export; the defaults are proto.md's own ("Block size constraints").
   public init(
     name: String, description: String = "", sizeBytes: UInt64, transmissionFlags: TransmissionFlags,
     blockSizeMinimum: UInt32 = 1, blockSizePreferred: UInt32 = 4096,

@@ -45,6 +45,7 @@ public struct Handshake: Sendable {
 
   /// Bytes to be sent, oldest first.
   public internal(set) var output: [UInt8] = []
+  /// Where the negotiation stands; final once it is not `negotiating`.
   public internal(set) var outcome = Outcome.negotiating
 
   /// Set when the server is about to end: options are refused with ERR_SHUTDOWN, only ABORT is obeyed

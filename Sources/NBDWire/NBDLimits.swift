@@ -21,11 +21,16 @@ public struct HandshakeLimits: Hashable, Sendable {
   /// Bytes of replies that may wait to be sent; above it no further option is taken.
   public var outputBytesHigh: Int
 
+  /// A thousand exports can be asked about with names of ordinary length.
   public static let optionBytesMaxDefault = 1 << 20
+  /// Far more than any client sends, and few enough to bound the time that one client takes.
   public static let optionsMaxDefault = 1024
+  /// Room for the longest name and several of the longest queries.
   public static let optionBytesKeptMaxDefault = 32 << 10
+  /// What a socket buffer takes at once.
   public static let outputBytesHighDefault = 64 << 10
 
+  /// The defaults suit every client that is known.
   public init(
     optionBytesMax: Int = optionBytesMaxDefault, optionsMax: Int = optionsMaxDefault,
     optionBytesKeptMax: Int = optionBytesKeptMaxDefault, outputBytesHigh: Int = outputBytesHighDefault

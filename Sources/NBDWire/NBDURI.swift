@@ -13,10 +13,12 @@ public struct NBDURI: Hashable, Sendable {
     case unix(path: String)
   }
 
+  /// Where the server listens.
   public var endpoint: Endpoint
   /// Empty: the default export.
   public var exportName: String
 
+  /// An export of the server at `endpoint`.
   public init(_ endpoint: Endpoint, exportName: String = "") {
     self.endpoint = endpoint
     self.exportName = exportName

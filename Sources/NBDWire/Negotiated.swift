@@ -5,6 +5,7 @@ public struct NegotiatedContext: Hashable, Sendable {
   /// Such as `base:allocation`.
   public let name: String
 
+  /// A context as it was announced to the client.
   public init(id: UInt32, name: String) {
     self.id = id
     self.name = name
@@ -17,12 +18,14 @@ public struct Negotiated: Hashable, Sendable {
   public let export: ExportInfo
   /// Also true with extended headers, which imply it.
   public let structuredReplies: Bool
+  /// Requests and replies have 32-byte headers with 64-bit lengths.
   public let extendedHeaders: Bool
   /// The client asked for no padding after EXPORT_NAME.
   public let noZeroes: Bool
   /// Empty unless the client selected contexts for this export.
   public let contexts: [NegotiatedContext]
 
+  /// A result of negotiation; extended headers set `structuredReplies` too.
   public init(
     export: ExportInfo, structuredReplies: Bool = false, extendedHeaders: Bool = false,
     noZeroes: Bool = false, contexts: [NegotiatedContext] = []

@@ -14,8 +14,10 @@ public enum Command: UInt16, Hashable, Sendable, CaseIterable {
 /// The flags of a request (proto.md "Command flags").
 @frozen
 public struct CommandFlags: OptionSet, Hashable, Sendable {
+  /// The bits as they travel.
   public let rawValue: UInt16
 
+  /// A set of bits, known or not.
   @inlinable
   public init(rawValue: UInt16) {
     self.rawValue = rawValue
@@ -44,6 +46,7 @@ public struct CommandFlags: OptionSet, Hashable, Sendable {
 /// ```
 @frozen
 public struct RequestHeader: Hashable, Sendable {
+  /// As the client sent them, known or not.
   public var flags: CommandFlags
   /// The command's number; may be one that we do not know.
   public var commandNumber: UInt16
@@ -59,6 +62,7 @@ public struct RequestHeader: Hashable, Sendable {
   /// Bytes of a header with extended headers.
   @inlinable public static var extendedSize: Int { 32 }
 
+  /// A request with any number for its command.
   @inlinable
   public init(flags: CommandFlags = [], commandNumber: UInt16, cookie: UInt64, offset: UInt64, length: UInt64)
   {
@@ -69,6 +73,7 @@ public struct RequestHeader: Hashable, Sendable {
     self.length = length
   }
 
+  /// A request with a command that we know.
   @inlinable
   public init(
     _ command: Command, flags: CommandFlags = [], cookie: UInt64 = 0, offset: UInt64 = 0, length: UInt64 = 0

@@ -26,8 +26,11 @@ public struct RequestRules: Hashable, Sendable {
   public let payloadBytesMax: UInt64
   /// Bytes of a payload that are worth reading only to throw them away.
   public let skipBytesMax: UInt64
+  /// WRITE, TRIM and WRITE_ZEROES are refused.
   public let isReadOnly: Bool
+  /// Requests have extended headers.
   public let isExtended: Bool
+  /// BLOCK_STATUS has something to answer.
   public let hasContexts: Bool
 
   /// The minimum block size, less one.
