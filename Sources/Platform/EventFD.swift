@@ -16,4 +16,11 @@ public struct EventFD: ~Copyable, Sendable {
     var one: UInt64 = 1
     _ = unsafe Glibc.write(descriptor.raw, &one, 8)
   }
+
+  /// Blocks until somebody has signalled, and leaves the signal for others who wait.
+  public func wait() {
+    var count: UInt64 = 0
+    while unsafe Glibc.read(descriptor.raw, &count, 8) < 0 && errno == EINTR {}
+    signal()
+  }
 }
