@@ -101,6 +101,16 @@ import Testing
     #expect(Self.contexts(after: set + Client.go("nope") + Client.go("disk")) == [Self.allocation])
   }
 
+  @Test func aSetForTheDefaultExportOfYesterdayDoesNotApply() {
+    let shelf = Shelf()
+    var driver = Driver(shelf)
+    driver.feed(Client.flags() + Client.structuredReply + Client.setContexts("", ["base:allocation"]))
+    shelf.replace(with: [.backup, .disk])
+    driver.feed(Client.go(""))
+    #expect(driver.negotiated?.export.name == "backup")
+    #expect(driver.negotiated?.contexts == [])
+  }
+
   @Test func structuredRepliesMustComeFirst() {
     let driver = converse(
       Client.listContexts("disk") + Client.setContexts("disk", ["base:allocation"]) + Client.structuredReply

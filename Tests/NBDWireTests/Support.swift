@@ -1,14 +1,19 @@
 import NBDWire
+import Synchronization
 
 /// A directory with two volumes; the first is also the default export.
 final class Shelf: ExportDirectory {
-  let exports: [ExportInfo]
+  private let shelved: Mutex<[ExportInfo]>
   let hasDefault: Bool
 
   init(_ exports: [ExportInfo] = [.disk, .backup], hasDefault: Bool = true) {
-    self.exports = exports
+    shelved = Mutex(exports)
     self.hasDefault = hasDefault
   }
+
+  var exports: [ExportInfo] { shelved.withLock { $0 } }
+
+  func replace(with exports: [ExportInfo]) { shelved.withLock { $0 = exports } }
 
   func exportNames() -> [String] { exports.map(\.name) }
 
