@@ -3,7 +3,8 @@
 A case is a function `name(case)` in a file of `cases/`. It raises to fail, `Skip` to be skipped.
 `GNOMON` names the binary under test (default .build/release/gnomon). `STAND_IN=nbdkit` or
 `STAND_IN=qemu-nbd` runs the cases that are not Gnomon's own against another server: a way to
-tell a wrong case from a wrong daemon.
+tell a wrong case from a wrong daemon. `STAND_IN=nbdkit-lossy` loses what it was told to flush: the
+cases about durability must fail on it.
 """
 import ctypes
 import json
@@ -75,7 +76,7 @@ def need(*tools):
 
 def need_gnomon(*but):
     """The case asks for what the stand-ins cannot do, `but` for those that are named."""
-    if STAND_IN and STAND_IN not in but:
+    if STAND_IN and STAND_IN.removesuffix("-lossy") not in but:
         raise Skip(f"only for Gnomon, not for {STAND_IN}", allowed=True)
 
 
@@ -224,6 +225,8 @@ class Daemon:
             os.unlink(self.socket)
         if STAND_IN == "nbdkit":
             return ["nbdkit", "-f", "-U", self.socket, "file", image]
+        if STAND_IN == "nbdkit-lossy":  # forgets what it acknowledged: the durability cases must fail
+            return ["nbdkit", "-f", "-U", self.socket, "--filter=cache", "file", image, "cache=unsafe"]
         if STAND_IN == "qemu-nbd":
             return ["qemu-nbd", "-k", self.socket, "-x", name, "-f", "raw", "-t", "-e", "100", "-A",
                     "--discard=unmap", image]
