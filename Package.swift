@@ -25,6 +25,7 @@ let package = Package(
   name: "gnomon",
   targets: [
     // C libraries: one system-library target each, imported by exactly one layer.
+    .systemLibrary(name: "CLinux"),
     .systemLibrary(name: "CURing", pkgConfig: "liburing"),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3"),
     .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd"),
@@ -32,7 +33,7 @@ let package = Package(
 
     // The layers, bottom up. Imports point down only.
     layer("Primitives", []),
-    layer("Platform", ["Primitives"]),
+    layer("Platform", ["CLinux", "Primitives"]),
     layer("Ring", ["CURing", "Platform", "Primitives"]),
     layer("NBDWire", ["Primitives"]),
     layer("ExtentMap", ["Platform", "Primitives"]),

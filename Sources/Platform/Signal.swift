@@ -1,0 +1,16 @@
+/// A one-time event between threads: `wait` returns once `raise` has been called.
+public final class Signal: Sendable {
+  private let event: EventFD
+
+  public init() throws(SystemError) {
+    event = try EventFD()
+  }
+
+  public func raise() {
+    event.signal()
+  }
+
+  public func wait() {
+    event.wait()
+  }
+}
