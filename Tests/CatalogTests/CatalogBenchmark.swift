@@ -53,7 +53,8 @@ struct CatalogBenchmark {
       times.sort()
       print(
         "checkpoint round \(round), 200k random records in 256 pages: \(times.count) steps of 16 pages,",
-        "p50 \(times[times.count / 2]) ms, first \(first) ms, max \(times.last!) ms, sum \(times.reduce(0, +)) ms"
+        "p50 \(times[times.count / 2]) ms, first \(first) ms, max \(times.last!) ms,",
+        "sum \(times.reduce(0, +)) ms"
       )
     }
   }
@@ -87,7 +88,8 @@ struct CatalogBenchmark {
       let catalog = try pool.open()
       let load = try milliseconds { unsafe try catalog.loadMap(of: volume, into: entries) }
       print(
-        "loading 2^26 entries: \(load) ms, \(residentMebibytes() - before) MiB peak over before (512 are the map)"
+        "loading 2^26 entries: \(load) ms,",
+        "\(residentMebibytes() - before) MiB peak over before (512 are the map)"
       )
     }
     var allocator = SlotAllocator(capacityBytes: 64 << 40)
