@@ -217,10 +217,11 @@ struct CatalogFaultTests {
     _ = try pool.open()
   }
 
-  @Test func useByAThreadThatDoesNotOwnItTraps() async {
-    await #expect(processExitsWith: .failure) {
-      let pool = try TemporaryPool()
-      let catalog = try pool.open()
+  @Test func useByAThreadThatDoesNotOwnItTraps() async throws {
+    // The folder belongs to this process: the one that traps can not clean up.
+    let pool = try TemporaryPool()
+    await #expect(processExitsWith: .failure) { [directory = pool.directory as String] in
+      let catalog = try Catalog(opening: directory)
       _ = try catalog.volumes()
       let thread = try NativeThread(name: "thief") { _ = try? catalog.volumes() }
       thread.join()
