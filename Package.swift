@@ -57,6 +57,8 @@ let package = Package(
     tests("Catalog", ["Catalog", "ExtentMap", "Platform", "Primitives"]),
     tests("Stores", ["Stores", "Platform", "Primitives"]),
     tests("Redirection", ["Redirection", "Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
+    tests("HTTPService", ["HTTPService", "Platform", "Primitives"]),
+    tests("CommandLine", ["gnomon", "Daemon", "HTTPService", "Platform", "Primitives"]),
     tests("Daemon", ["Daemon", "HTTPService", "Platform", "Primitives"]),
     tests("Tidy", []),
   ]

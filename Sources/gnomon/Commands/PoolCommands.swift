@@ -17,7 +17,7 @@ extension Command {
       path: ["pool", "create"], summary: "Create a pool with its stores and volumes",
       positionals: [PositionalSpec(name: "DIR")], options: [store, volume, .json],
       details: [
-        "DIR is made if it does not exist; a pool that is there already is refused. No daemon is needed.",
+        "DIR is made if it does not exist; a pool that is there already is refused. No daemon is needed."
       ] + storeSpecDetails + volumeSpecDetails,
       examples: [
         .init(

@@ -8,7 +8,7 @@ extension Command {
       + "exist, or a block device; a comma in it is written '\\,' and a backslash '\\\\'. tier is 0 for the "
       + "fastest (the default), 1, 2 and so on. Further keys: region=, zone= and node= say where it is; cost= "
       + "is the price per GiB and month; cache=direct (the default) bypasses the page cache, cache=page "
-      + "uses it.",
+      + "uses it."
   ]
 
   static let storeCommands = [storeAdd, storeList, storeShow, storeRemove]
