@@ -51,7 +51,8 @@ final class FakeControlPlane: ControlPlane {
     try await enter()
     return PoolInfo(
       uuid: UUID128(high: 5, low: 6).description, directory: "/srv/pool", storeCount: 1, volumeCount: 1,
-      sizeBytes: 100 << 30, usedBytes: 1 << 20, freeBytes: (100 << 30) - (1 << 20), provisionedBytes: 20 << 30)
+      sizeBytes: 100 << 30, usedBytes: 1 << 20, freeBytes: (100 << 30) - (1 << 20), provisionedBytes: 20 << 30
+    )
   }
 
   func status() async throws(GnomonError) -> Status {

@@ -6,7 +6,9 @@ final class TemporaryFolder: Sendable {
 
   init() {
     var template = Array("/tmp/gnomon-test-XXXXXX".utf8CString)
-    path = unsafe template.withUnsafeMutableBufferPointer { unsafe String(cString: mkdtemp($0.baseAddress!)!) }
+    path = unsafe template.withUnsafeMutableBufferPointer {
+      unsafe String(cString: mkdtemp($0.baseAddress!)!)
+    }
   }
 
   deinit {
