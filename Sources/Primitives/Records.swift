@@ -91,6 +91,20 @@ public enum ExtentSize {
 
 /// A block: the unit of atomicity and alignment of the data path, in bytes.
 public enum Block {
-  public static let bytes: UInt64 = 4096
-  public static let shift: UInt64 = 12
+  @inlinable public static var bytes: UInt64 { 4096 }
+  @inlinable public static var shift: UInt64 { 12 }
+}
+
+extension Block {
+  /// The start of the block that holds a byte offset.
+  @inlinable
+  public static func floor(_ offset: UInt64) -> UInt64 {
+    offset & ~(bytes - 1)
+  }
+
+  /// The end of the block that ends at or after a byte offset.
+  @inlinable
+  public static func ceiling(_ offset: UInt64) -> UInt64 {
+    (offset + bytes - 1) & ~(bytes - 1)
+  }
 }

@@ -1,0 +1,50 @@
+# Gnomon: every task of the house. `make help` lists them.
+
+CONFIG ?= release
+SWIFT_FLAGS ?= --static-swift-stdlib
+ARGS ?=
+
+# For `make bench`: ROUNDS, RUNTIME (seconds a cell), CELLS and SERVERS (comma-separated names).
+ROUNDS ?= 5
+RUNTIME ?= 3
+CELLS ?=
+SERVERS ?=
+
+.PHONY: help install-deps install-build-deps build run test unit e2e lint fmt bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install-deps: ## Install the Debian packages that building, testing and benchmarking need
+	scripts/install-deps all
+
+install-build-deps:
+	scripts/install-deps build
+
+build: install-build-deps ## Build the release binary, .build/release/gnomon
+	swift build -c $(CONFIG) $(SWIFT_FLAGS) --product gnomon
+
+run: build ## Build, create a demo pool once, serve it, and print how to attach to it
+	scripts/run-demo
+
+test: install-deps ## Install what is missing, then lint, unit tests and end-to-end tests; one count at the end
+	CONFIG='$(CONFIG)' SWIFT_FLAGS='$(SWIFT_FLAGS)' scripts/test all
+
+unit: install-build-deps ## Only the Swift tests
+	CONFIG='$(CONFIG)' SWIFT_FLAGS='$(SWIFT_FLAGS)' scripts/test unit
+
+e2e: install-deps build ## Only the end-to-end tests; e.g. make e2e ARGS='-k kernel'
+	Tests/e2e/run $(ARGS)
+
+lint: ## Check the formatting of the Swift sources
+	scripts/lint
+
+fmt: ## Format the Swift sources in place
+	swift format format --in-place --parallel --recursive Package.swift Sources Tests
+
+bench: install-deps build ## Benchmark against other NBD servers (ROUNDS, RUNTIME, CELLS, SERVERS)
+	bench/run --rounds $(ROUNDS) --runtime $(RUNTIME) $(if $(CELLS),--cells $(CELLS)) \
+	  $(if $(SERVERS),--servers $(SERVERS)) $(ARGS)
+
+clean: ## Remove what was built and the demo pool
+	rm -rf .build .cache

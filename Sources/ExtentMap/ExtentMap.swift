@@ -1,0 +1,92 @@
+public import Platform
+public import Primitives
+import Synchronization
+
+/// The extent map of one volume: a flat array of packed entries, 8 bytes per extent.
+///
+/// The owner keeps the memory; the data path works on its `view`, a plain value without reference
+/// counting. The map can grow in place up to the address space that was reserved for it.
+@safe
+public final class ExtentMap: Sendable {
+  /// Address space kept for growth: 64 GiB of entries, 8 PiB at 1 MiB per extent. It is not memory.
+  private static let reservedBytes = 64 << 30
+  /// Below this, huge pages would waste more than they save.
+  private static let hugePagesFromBytes = 8 << 20
+
+  private let memory: AlignedMemory
+  private let count: Atomic<UInt64>
+  public let view: ExtentMapView
+
+  /// An all-unmapped map of `extentCount` extents of `extentBytes` (a power of two) each.
+  public init(volume: VolumeID, extentBytes: UInt64, extentCount: UInt64) throws(SystemError) {
+    precondition(extentBytes.nonzeroBitCount == 1)
+    let bytes = max(Int(extentCount) * 8, 8)
+    let hugePages = bytes >= Self.hugePagesFromBytes
+    do throws(SystemError) {
+      memory = try AlignedMemory(count: bytes, reserved: max(bytes, Self.reservedBytes), hugePages: hugePages)
+    } catch {
+      // Address space is limited (ulimit -v): do without room for growth.
+      memory = try AlignedMemory(count: bytes, hugePages: hugePages)
+    }
+    count = Atomic(extentCount)
+    unsafe view = ExtentMapView(
+      base: memory.base.assumingMemoryBound(to: Atomic<UInt64>.self), volume: volume,
+      extentShift: UInt8(extentBytes.trailingZeroBitCount))
+  }
+
+  public var extentCount: UInt64 { count.load(ordering: .acquiring) }
+
+  /// Grows the map; new extents are unmapped. Fails with ENOMEM beyond the reserved address space.
+  public func grow(to extentCount: UInt64) throws(SystemError) {
+    guard extentCount > self.extentCount else { return }
+    guard extentCount <= UInt64(memory.count / 8) else { throw SystemError("mmap", "extent map", errno: 12) }
+    try memory.makeAccessible(Int(extentCount) * 8)
+    count.store(extentCount, ordering: .releasing)
+  }
+
+  /// Forgets the extents from `extentCount` on; the caller has unmapped them.
+  public func shrink(to extentCount: UInt64) {
+    precondition(extentCount <= self.extentCount)
+    count.store(extentCount, ordering: .releasing)
+  }
+
+  /// Lets `body` fill the raw entries, for loading; nobody else may use the map meanwhile.
+  public func load<Failure: Error>(
+    _ body: (UnsafeMutableBufferPointer<UInt64>) throws(Failure) -> Void
+  ) throws(Failure) {
+    let words = unsafe memory.base.assumingMemoryBound(to: UInt64.self)
+    try unsafe body(UnsafeMutableBufferPointer(start: words, count: Int(extentCount)))
+  }
+
+  // MARK: Whole maps
+
+  /// Extents that are mapped now.
+  public func mappedCount() -> UInt64 {
+    var mapped: UInt64 = 0
+    for extent in 0..<extentCount where view.entry(extent).isMapped { mapped += 1 }
+    return mapped
+  }
+
+  /// The first mapped extent whose entry satisfies a condition.
+  public func firstEntry(where condition: (MapEntry) -> Bool) -> UInt64? {
+    (0..<extentCount).first { extent in
+      let entry = view.entry(extent)
+      return entry.isMapped && condition(entry)
+    }
+  }
+
+  /// Unmaps all extents from one on, without a journal: the catalog has forgotten them, and nobody uses
+  /// the volume.
+  ///
+  /// - Returns: where they lay.
+  public func unmapAll(from first: UInt64) -> [MapEntry] {
+    var entries: [MapEntry] = []
+    for extent in first..<max(first, extentCount) {
+      let entry = view.entry(extent)
+      guard entry.isMapped else { continue }
+      entries.append(entry.address)
+      view.reset(extent)
+    }
+    return entries
+  }
+}

@@ -1,0 +1,101 @@
+public import Primitives
+public import Synchronization
+
+/// The operations on a map's entries, as a plain value that requests carry with them.
+///
+/// Valid as long as its `ExtentMap` lives; extents must be within its count. All methods may be called
+/// from any thread.
+@frozen
+@safe
+public struct ExtentMapView: BitwiseCopyable, @unchecked Sendable {
+  @usableFromInline let base: UnsafeMutablePointer<Atomic<UInt64>>
+  public let volume: VolumeID
+  /// log2 of the extent size in bytes.
+  public let extentShift: UInt8
+
+  @inlinable
+  init(base: UnsafeMutablePointer<Atomic<UInt64>>, volume: VolumeID, extentShift: UInt8) {
+    unsafe self.base = base
+    self.volume = volume
+    self.extentShift = extentShift
+  }
+
+  /// A view of no map, for entries of a slab that are not in use.
+  public static let none = unsafe ExtentMapView(
+    base: .allocate(capacity: 1), volume: VolumeID(rawValue: 0), extentShift: 0)
+
+  @inlinable public var extentBytes: UInt64 { 1 << UInt64(extentShift) }
+
+  /// One atomic load: where the extent lies now.
+  @inlinable
+  public func entry(_ extent: UInt64) -> MapEntry {
+    unsafe MapEntry(rawValue: base[Int(extent)].load(ordering: .acquiring))
+  }
+
+  /// Begins a write: one atomic add that counts the writer and tells where the extent lies.
+  ///
+  /// If the entry turns out gated or unmapped, the caller unpins and takes the slow path.
+  @inlinable
+  public func pin(_ extent: UInt64) -> MapEntry {
+    let result = unsafe base[Int(extent)].add(MapEntry.oneWriter, ordering: .acquiringAndReleasing)
+    return MapEntry(rawValue: result.newValue)
+  }
+
+  /// Ends a write that `pin(_:)` began.
+  ///
+  /// - Returns: the entry after it; if it is gated and without writers, its gate's holder may go on.
+  @inlinable
+  public func unpin(_ extent: UInt64) -> MapEntry {
+    let result = unsafe base[Int(extent)].subtract(MapEntry.oneWriter, ordering: .sequentiallyConsistent)
+    return MapEntry(rawValue: result.newValue)
+  }
+
+  /// Closes the gate; false if somebody else holds it.
+  @inlinable
+  public func closeGate(_ extent: UInt64) -> Bool {
+    let result = unsafe base[Int(extent)].bitwiseOr(MapEntry.gate, ordering: .sequentiallyConsistent)
+    return result.oldValue & MapEntry.gate == 0
+  }
+
+  /// Opens the gate that this caller closed, and sets or clears further state bits with it.
+  @inlinable
+  public func openGate(_ extent: UInt64, setting bits: UInt64 = 0) {
+    update(extent) { $0 & ~MapEntry.gate | bits }
+  }
+
+  /// Sets the address and marks it uncommitted; writers and state bits stay.
+  @inlinable
+  public func setAddress(_ extent: UInt64, _ entry: MapEntry) {
+    update(extent) { $0 & ~MapEntry.addressMask | entry.address.rawValue | MapEntry.uncommitted }
+  }
+
+  /// Says that the catalog has `entry` now, unless the extent has moved on since.
+  @inlinable
+  public func markCommitted(_ extent: UInt64, _ entry: MapEntry) {
+    update(extent) {
+      $0 & MapEntry.addressMask == entry.address.rawValue ? $0 & ~MapEntry.uncommitted : $0
+    }
+  }
+
+  /// Clears the `ranged` bit: nobody reads-modifies-writes in the extent any more.
+  @inlinable
+  public func clearRanged(_ extent: UInt64) {
+    _ = unsafe base[Int(extent)].bitwiseAnd(~MapEntry.ranged, ordering: .sequentiallyConsistent)
+  }
+
+  /// Unmaps an extent that nobody uses.
+  func reset(_ extent: UInt64) {
+    unsafe base[Int(extent)].store(0, ordering: .releasing)
+  }
+
+  @inlinable
+  func update(_ extent: UInt64, _ change: (UInt64) -> UInt64) {
+    var old = unsafe base[Int(extent)].load(ordering: .relaxed)
+    while true {
+      let result = unsafe base[Int(extent)].weakCompareExchange(
+        expected: old, desired: change(old), ordering: .sequentiallyConsistent)
+      if result.exchanged { return }
+      old = result.original
+    }
+  }
+}

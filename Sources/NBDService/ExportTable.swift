@@ -1,0 +1,81 @@
+public import NBDWire
+import Primitives
+public import Redirection
+import Synchronization
+
+/// The volumes on offer and who is attached to them.
+public final class ExportTable: ExportDirectory {
+  private struct Export {
+    let volume: Volume
+    var attachments = 0
+  }
+
+  private let exports = Mutex<[String: Export]>([:])
+
+  /// Metadata contexts that BLOCK_STATUS can answer.
+  public static let contexts = [AllocationStatus.contextName, "x-gnomon:tier", "x-gnomon:store"]
+
+  public init() {}
+
+  public func add(_ volume: Volume) {
+    exports.withLock { $0[volume.name] = Export(volume: volume) }
+  }
+
+  /// Takes a volume off the table if nobody is attached to it.
+  ///
+  /// - Returns: how many connections use it; not 0 means that it stays.
+  public func remove(_ name: String) -> Int {
+    exports.withLock { table in
+      let attachments = table[name]?.attachments ?? 0
+      if attachments == 0 { table[name] = nil }
+      return attachments
+    }
+  }
+
+  public var volumes: [Volume] {
+    exports.withLock { $0.values.map(\.volume) }.sorted { $0.name < $1.name }
+  }
+
+  public func volume(_ name: String) -> Volume? {
+    exports.withLock { $0[name]?.volume }
+  }
+
+  public func attachments(_ name: String) -> Int {
+    exports.withLock { $0[name]?.attachments ?? 0 }
+  }
+
+  /// Opens a volume for a connection: it cannot be deleted until `detach`.
+  func attach(_ name: String) -> Volume? {
+    exports.withLock { table in
+      table[name]?.attachments += 1
+      return table[name]?.volume
+    }
+  }
+
+  func detach(_ volume: Volume) {
+    exports.withLock { $0[volume.name]?.attachments -= 1 }
+  }
+
+  // MARK: ExportDirectory
+
+  public func exportNames() -> [String] {
+    volumes.map(\.name)
+  }
+
+  /// The empty name is an only volume's second name.
+  public func export(named name: String) -> ExportInfo? {
+    let volume = exports.withLock { table in
+      name.isEmpty && table.count == 1 ? table.values.first?.volume : table[name]?.volume
+    }
+    guard let volume else { return nil }
+    var flags: TransmissionFlags = [.sendFlush, .sendFUA, .sendDontFragment, .canMultiConnect, .sendCache]
+    if volume.isReadOnly {
+      flags.insert(.readOnly)
+    } else {
+      flags.formUnion([.sendTrim, .sendWriteZeroes, .sendFastZero])
+    }
+    return ExportInfo(
+      name: volume.name, sizeBytes: volume.sizeBytes, transmissionFlags: flags, blockSizeMinimum: 1,
+      blockSizePreferred: UInt32(Block.bytes), metaContexts: Self.contexts)
+  }
+}

@@ -1,0 +1,247 @@
+import Glibc
+import NBDWire
+import Platform
+import Primitives
+import Redirection
+import Ring
+import Synchronization
+
+/// One thread that serves connections: it owns a ring, a redirector, and every connection that it adopted
+/// for its whole life. Nothing here is shared; other threads post messages.
+///
+/// Each turn of the loop takes completions, lets the redirector work, queues what it asks for, answers
+/// what is finished in one send per connection, and hands all of it to the kernel in one call.
+@safe
+final class Reactor {
+  let handle: ReactorHandle
+  let environment: ReactorEnvironment
+  let limits: ServiceLimits
+  var ring: Ring
+  let redirector: Redirector
+  let log = Log("nbd")
+
+  /// All connections of this reactor; entries keep their place, memory of closed ones is used again.
+  let connections: UnsafeMutablePointer<Connection>
+  let connectionsCapacity: Int
+  var connectionsMade = 0
+  var freeConnections: [UInt32] = []
+  /// Connections with replies to send at the end of the turn.
+  var dirty: [UInt32] = []
+  /// Connections that wait for memory or operations, oldest first.
+  var stalled: [UInt32] = []
+  var isResumingStalled = false
+  /// Something that stalled connections wait for has been released.
+  var hasReleased = false
+
+  private let completions: UnsafeMutableBufferPointer<Completion>
+  private let eventCounter: UnsafeMutablePointer<UInt64>
+  private let tick: UnsafeMutablePointer<TimeInterval>
+  /// Flushes that the control plane waits for.
+  var controlFlushes: [UInt32: @Sendable (NBDErrno?) -> Void] = [:]
+  var shutDownDone: (@Sendable () -> Void)?
+  var isShuttingDown = false
+  private var isStopping = false
+  /// Listeners whose accept ended with an error and is tried again at the next tick.
+  var pausedListeners: [Int32] = []
+
+  /// Bytes of the buffer arena that are registered with the ring. Requests first fit into the low end, so
+  /// this much serves all but the largest; the rest of the arena costs nothing until it is used.
+  static let registeredBytes = 8 << 20
+
+  init(handle: ReactorHandle, environment: ReactorEnvironment) throws(SystemError) {
+    self.handle = handle
+    self.environment = environment
+    limits = environment.limits
+    ring = try Ring(submissions: 512, completions: 8192)
+    redirector = try Redirector(
+      environment.shared, number: handle.number, operationsMax: limits.operationsPerReactorMax,
+      bufferBytes: limits.bytesPerReactorMax)
+    try ring.registerFileTable(count: StoreTable.capacity)
+    for (store, descriptor) in environment.stores { try ring.setFile(Int(store.rawValue), to: descriptor) }
+    connectionsCapacity = limits.connectionsMax
+    unsafe connections = .allocate(capacity: connectionsCapacity)
+    unsafe completions = .allocate(capacity: 512)
+    unsafe eventCounter = .allocate(capacity: 1)
+    unsafe tick = .allocate(capacity: 1)
+    let memory = unsafe redirector.bufferMemory
+    let registered = min(memory.count, Self.registeredBytes)
+    if unsafe !ring.registerBuffer(memory.baseAddress!, count: registered) {
+      log.warning("buffers are not registered with the ring: raise the locked-memory limit for more speed")
+    }
+  }
+
+  deinit {
+    for index in 0..<connectionsMade {
+      let connection = unsafe connections + index
+      unsafe connection.pointee.input.deallocate()
+      unsafe connection.pointee.output.deallocate()
+      unsafe connection.pointee.outgoing.deallocate()
+      unsafe connection.pointee.incoming.deallocate()
+      unsafe connection.deinitialize(count: 1)
+    }
+    unsafe connections.deallocate()
+    unsafe completions.deallocate()
+    unsafe eventCounter.deallocate()
+    unsafe tick.deallocate()
+  }
+
+  /// Serves until a `stop` message.
+  func run() {
+    armEvent()
+    armTick()
+    if handle.number == 0 {
+      for listener in environment.listeners {
+        ring.acceptMany(socket: listener, token: Self.token(.accept, UInt64(listener)))
+      }
+    }
+    while !isStopping {
+      settle()
+      do throws(SystemError) {
+        try ring.submit(waiting: !redirector.isRetryDue)
+      } catch {
+        log.error("the ring has failed", ["cause": error])
+        abort()
+      }
+      let count = unsafe ring.takeCompletions(into: completions)
+      for index in 0..<count { unsafe handle(completions[index]) }
+    }
+  }
+
+  // MARK: Completions
+
+  enum TokenKind: UInt8 {
+    case storage, receive, send, accept, event, tick
+  }
+
+  static func token(_ kind: TokenKind, _ value: UInt64) -> UInt64 {
+    UInt64(kind.rawValue) << 56 | value
+  }
+
+  func token(_ kind: TokenKind, for index: UInt32) -> UInt64 {
+    unsafe Self.token(kind, UInt64(connections[Int(index)].generation) << 32 | UInt64(index))
+  }
+
+  private func handle(_ completion: Completion) {
+    let value = completion.token & Token.mask
+    switch TokenKind(rawValue: UInt8(completion.token >> 56)) {
+    case .storage: redirector.complete(value, completion.result)
+    case .receive: received(UInt32(truncatingIfNeeded: value), completion.result)
+    case .send: sent(UInt32(truncatingIfNeeded: value), completion.result)
+    case .accept: accepted(Int32(truncatingIfNeeded: value), completion)
+    case .event:
+      armEvent()
+      for message in handle.inbox.takeAll() { take(message) }
+    case .tick:
+      armTick()
+      ticked()
+    case nil: preconditionFailure("a completion that nothing was queued for")
+    }
+  }
+
+  private func armEvent() {
+    unsafe ring.read(event: handle.inbox.event, into: eventCounter, token: Self.token(.event, 0))
+  }
+
+  private func armTick() {
+    unsafe tick.initialize(to: TimeInterval(milliseconds: isShuttingDown ? 50 : 1000))
+    unsafe ring.timeout(tick, token: Self.token(.tick, 0))
+  }
+
+  // MARK: One turn
+
+  /// Works until everything waits for the kernel, another thread, or a client.
+  private func settle() {
+    var isSettled = false
+    while !isSettled {
+      redirector.retryParked()
+      carryOutDirectives()
+      collectFinished()
+      if hasReleased && !stalled.isEmpty { resumeStalled() }
+      isSettled = redirector.directives.count == 0 && (!hasReleased || stalled.isEmpty)
+      hasReleased = false
+    }
+    flushReplies()
+    // Replies of refused requests may have ended without I/O; what they need is queued now.
+    carryOutDirectives()
+  }
+
+  private func carryOutDirectives() {
+    let count = redirector.directives.count
+    guard count > 0 else { return }
+    for position in 0..<count { carryOut(redirector.directives[position]) }
+    redirector.directives.removeAll()
+  }
+
+  private func carryOut(_ directive: Directive) {
+    let file = Int(directive.store)
+    let token = Self.token(.storage, directive.token)
+    switch directive.kind {
+    case .read:
+      unsafe ring.read(
+        file: file, into: directive.buffer!, count: Int(directive.length), at: directive.offset, token: token)
+    case .write:
+      unsafe ring.write(
+        file: file, from: directive.buffer!, count: Int(directive.length), at: directive.offset,
+        durable: directive.durable, token: token)
+    case .zero, .punch, .reserve:
+      ring.allocate(
+        file: file, mode: directive.kind.allocationMode, offset: directive.offset, count: directive.length,
+        token: token)
+    case .synchronize: ring.synchronizeData(file: file, token: token)
+    case .commit:
+      let inbox = handle.inbox
+      let waiting = directive.token
+      environment.background.commitMapChanges { inbox.post(.committed(token: waiting, result: $0)) }
+    case .wakePeers: tellPeers(.retryParked)
+    case .grace:
+      tellPeers(.grace)
+      handle.inbox.post(.grace)
+    case .reclaim: environment.background.reclaimSlots()
+    case .deliver:
+      let reactor = environment.reactors[Int(directive.store)]
+      reactor.inbox.post(.deliver(token: directive.token, errno: UInt32(directive.length)))
+    }
+  }
+
+  private func tellPeers(_ message: ReactorMessage) {
+    for reactor in environment.reactors where reactor.number != handle.number {
+      reactor.inbox.post(message)
+    }
+  }
+
+  // MARK: Messages
+
+  private func take(_ message: ReactorMessage) {
+    switch message {
+    case .adopt(let socket, let peer): adopt(socket, peer: peer)
+    case .setStore(let store, let descriptor, let done):
+      do throws(SystemError) {
+        try ring.setFile(Int(store.rawValue), to: descriptor)
+      } catch {
+        log.error("a store cannot be reached by this reactor", ["store": store.rawValue, "cause": error])
+      }
+      done()
+    case .retryParked: redirector.retryLater()
+    case .committed(let token, let result): redirector.complete(token, result)
+    case .deliver(let token, let errno): redirector.deliver(token, errno: errno)
+    case .grace: redirector.beginGrace()
+    case .flush(let done): flushForControl(done)
+    case .shutDown(let done):
+      isShuttingDown = true
+      shutDownDone = done
+      beginShutdown()
+    case .stop: isStopping = true
+    }
+  }
+}
+
+extension Directive.Kind {
+  /// The mode of fallocate(2) that does it.
+  fileprivate var allocationMode: Int32 {
+    switch self {
+    case .zero: AllocationMode.zeroRange
+    case .punch: AllocationMode.punchHole
+    default: AllocationMode.reserve
+    }
+  }
+}

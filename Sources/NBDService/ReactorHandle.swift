@@ -1,0 +1,80 @@
+public import Platform
+public import Primitives
+public import Redirection
+import Ring
+public import Synchronization
+
+/// A reactor as the rest of the process sees it: its inbox, its load, its thread.
+public final class ReactorHandle: Sendable {
+  public let number: Int
+  let inbox: Inbox<ReactorMessage>
+  /// Clients connected to this reactor.
+  public let connectionCount = Atomic<Int>(0)
+  /// What this reactor has served.
+  public let traffic = Traffic()
+  private let thread = Mutex<NativeThread?>(nil)
+
+  public init(number: Int) throws(SystemError) {
+    self.number = number
+    inbox = try Inbox()
+  }
+
+  /// Tells the reactor something. May be called from any thread.
+  public func post(_ message: ReactorMessage) {
+    inbox.post(message)
+  }
+
+  /// Starts the thread; returns when the reactor is ready or has failed to become so.
+  public func start(_ environment: ReactorEnvironment) throws(SystemError) {
+    let outcome = Mutex<SystemError?>(nil)
+    let ready = try Signal()
+    let started = try NativeThread(name: "gnomon-io-\(number)") { [self] in
+      do throws(SystemError) {
+        let reactor = try Reactor(handle: self, environment: environment)
+        ready.raise()
+        reactor.run()
+      } catch {
+        outcome.withLock { $0 = error }
+        ready.raise()
+      }
+    }
+    ready.wait()
+    thread.withLock { $0 = started }
+    if let error = outcome.withLock({ $0 }) { throw error }
+  }
+
+  /// Waits until the thread has ended, after a `stop` message.
+  public func join() {
+    thread.withLock { $0 }?.join()
+  }
+}
+
+/// What all reactors of a pool work with.
+public struct ReactorEnvironment: Sendable {
+  public var shared: SharedState
+  public var exports: ExportTable
+  public var limits: ServiceLimits
+  public var background: any PoolBackground
+  public var reactors: [ReactorHandle]
+  /// Descriptors of the stores that exist at the start.
+  public var stores: [StoreID: Int32]
+  /// Listening sockets, served by reactor 0.
+  public var listeners: [Int32]
+
+  public init(
+    shared: SharedState, exports: ExportTable, limits: ServiceLimits, background: any PoolBackground,
+    reactors: [ReactorHandle], stores: [StoreID: Int32], listeners: [Int32]
+  ) {
+    self.shared = shared
+    self.exports = exports
+    self.limits = limits
+    self.background = background
+    self.reactors = reactors
+    self.stores = stores
+    self.listeners = listeners
+  }
+
+  var connectionCount: Int {
+    reactors.reduce(0) { $0 + $1.connectionCount.load(ordering: .relaxed) }
+  }
+}

@@ -1,0 +1,32 @@
+public import NBDWire
+public import Primitives
+
+/// What other threads tell a reactor.
+public enum ReactorMessage: Sendable {
+  /// Serve a client that another reactor or the service manager has accepted.
+  case adopt(socket: Int32, peer: String)
+  /// Put a store's file into the ring's table, or take it out with -1; then call back.
+  case setStore(StoreID, descriptor: Int32, done: @Sendable () -> Void)
+  /// Something was released: try parked operations again.
+  case retryParked
+  /// A commit has ended: 0 or -errno.
+  case committed(token: UInt64, result: Int32)
+  /// A flush round has ended for an operation of this reactor.
+  case deliver(token: UInt64, errno: UInt32)
+  /// Pass a grace period.
+  case grace
+  /// Flush for the control plane.
+  case flush(@Sendable (NBDErrno?) -> Void)
+  /// Finish what is in flight, refuse the rest, close all connections; then call back.
+  case shutDown(@Sendable () -> Void)
+  /// End the thread.
+  case stop
+}
+
+/// What reactors ask of the control plane.
+public protocol PoolBackground: AnyObject, Sendable {
+  /// Commits the map changes that are cut, then calls back with 0 or -errno. Any thread.
+  func commitMapChanges(_ done: @escaping @Sendable (Int32) -> Void)
+  /// Discards and releases the slots that the reclaimer holds ready, then has reactors retry.
+  func reclaimSlots()
+}

@@ -1,0 +1,21 @@
+/// Bounds of the service (invariant 11). Each is a setting.
+public struct ServiceLimits: Sendable, Equatable {
+  /// Clients connected at once, over all reactors; one more is turned away.
+  public var connectionsMax = 4096
+  /// Seconds that a handshake may take.
+  public var handshakeSeconds = 10
+  /// Requests in flight on one connection; beyond, the socket is not read.
+  public var requestsPerConnectionMax = 256
+  /// Bytes of payload in flight on one connection; beyond, the socket is not read. A single request may
+  /// be larger.
+  public var bytesPerConnectionMax = 40 << 20
+  /// Bytes of payload in flight on one reactor.
+  public var bytesPerReactorMax = 96 << 20
+  /// Requests and their pieces in flight on one reactor.
+  public var operationsPerReactorMax = 1024
+  /// Seconds without progress after which a client that does not take its replies is dropped, if others
+  /// wait for the memory that these hold.
+  public var stalledSendSeconds = 10
+
+  public init() {}
+}

@@ -1,0 +1,129 @@
+import ExtentMap
+public import NBDWire
+import Primitives
+
+/// What a client asked for.
+@frozen
+public enum OperationKind: UInt8, Sendable {
+  case read, write, trim, zero, flush
+  /// Not I/O: an answer that is known already, an error or the content of the buffer.
+  case answer
+}
+
+/// How an operation is to be done.
+@frozen
+public struct OperationFlags: OptionSet, Sendable {
+  public let rawValue: UInt8
+
+  @inlinable
+  public init(rawValue: UInt8) {
+    self.rawValue = rawValue
+  }
+
+  /// Durable before it is acknowledged.
+  public static let durable = OperationFlags(rawValue: 1)
+  /// Zeroed ranges stay allocated.
+  public static let keepAllocated = OperationFlags(rawValue: 2)
+  /// Fail with ENOTSUP rather than zero slowly.
+  public static let fastOnly = OperationFlags(rawValue: 4)
+  /// The pieces of a read may be answered one by one, holes as holes.
+  public static let chunked = OperationFlags(rawValue: 8)
+  /// A piece of a request that crosses extents; its parent is answered when all pieces are.
+  public static let piece = OperationFlags(rawValue: 16)
+  /// The result of a read is a hole: there is no payload.
+  public static let hole = OperationFlags(rawValue: 32)
+  /// A piece was not durable by itself: the request ends with a flush.
+  public static let needsFlush = OperationFlags(rawValue: 64)
+  /// A read whose pieces have been answered one by one: only the end is left to say.
+  public static let answeredInPieces = OperationFlags(rawValue: 128)
+}
+
+/// Where an operation stands.
+@frozen
+@usableFromInline
+enum Step: UInt8 {
+  /// Made; a write's payload may still be on its way.
+  case new
+  /// Waiting for a gate, a range or a free extent; tried again when something was released.
+  case parked
+  /// Holds the gate and waits until the writers of the extent have drained.
+  case draining
+  /// Makes a fresh slot read as zeros, under the gate.
+  case preparing
+  /// Reads the blocks that the request covers in part.
+  case readingEdges
+  /// Reads, writes or zeroes data.
+  case transferring
+  /// Waits for its pieces.
+  case joining
+  /// Waits for a flush.
+  case flushing
+  /// Done; waits to be answered and released.
+  case finished
+}
+
+/// One request, or one piece of a request that crosses extents: an entry of the slab.
+@safe
+public struct Operation {
+  /// Link of whatever list the operation is in: free, parked, finished, a connection's replies.
+  public var next: UInt32
+  /// Tells it apart from earlier users of the same slab entry.
+  public var generation: UInt32
+  public var kind: OperationKind
+  public var flags: OperationFlags
+  var step: Step
+  /// Grace period in which it started.
+  var epoch: UInt8
+  /// 0, or the errno for the client.
+  public var error: NBDErrno?
+  /// Who asked: chosen by the caller.
+  public var owner: UInt64
+  /// The client's name for the request.
+  public var cookie: UInt64
+  /// First byte in the volume, and number of bytes.
+  public var offset: UInt64
+  public var length: UInt64
+  /// Page-aligned buffer; its first byte belongs to the block that holds `offset`.
+  public var buffer: UnsafeMutableRawPointer?
+  var bufferBytes: Int
+  var view: ExtentMapView
+
+  /// Two pages for the blocks that a write or zero covers in part.
+  var scratch: UnsafeMutableRawPointer?
+
+  /// The request that this is a piece of.
+  public var parent: UInt32
+  /// Pieces that have not ended; before a write starts, entries that it has reserved for them.
+  var piecesPending: UInt32
+
+  // The part that is being worked on: a whole piece, or one extent of a trim or zero.
+  var cursor: UInt64
+  var partLength: UInt64
+  /// Where a trim or zero ends, rounded up to a whole extent at the end of the volume.
+  var limit: UInt64
+  /// Where the extent lies: its store, and the first byte of its slot in the store's file.
+  var store: StoreID
+  var slotOffset: UInt64
+  var commandsPending: UInt16
+  /// What each directive of this step must return; negative: any success.
+  var expected: Int32
+  /// First failure among the directives of this step: 0 or -errno.
+  var result: Int32
+  /// Its blocks are locked in `RangeLocks`.
+  var holdsRange: Bool
+  /// Its write was durable by itself.
+  var isSelfDurable: Bool
+  /// The slot being prepared, and the stores tried before it.
+  var placement: SlotPlacement
+  var prepare: PrepareMethod
+  /// Bytes prepared or zeroed so far.
+  var progress: UInt64
+
+  static let none = UInt32.max
+
+  /// First byte of the payload in the buffer.
+  public var payload: UnsafeMutableRawPointer? {
+    guard let buffer = unsafe buffer else { return nil }
+    return unsafe buffer + Int(offset % Block.bytes)
+  }
+}

@@ -1,0 +1,124 @@
+public import ExtentMap
+public import Primitives
+import Synchronization
+
+/// A slot picked for an extent, and the stores that were tried before it.
+public struct SlotPlacement: Sendable {
+  var store = StoreID(rawValue: 0)
+  var slot: UInt64 = 0
+  /// One bit per store that had no room after all.
+  private var tried: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+
+  mutating func exclude(_ store: StoreID) {
+    let bit: UInt64 = 1 << UInt64(store.rawValue % 64)
+    switch store.rawValue / 64 {
+    case 0: tried.0 |= bit
+    case 1: tried.1 |= bit
+    case 2: tried.2 |= bit
+    default: tried.3 |= bit
+    }
+  }
+
+  func isExcluded(_ store: StoreID) -> Bool {
+    let bit: UInt64 = 1 << UInt64(store.rawValue % 64)
+    switch store.rawValue / 64 {
+    case 0: return tried.0 & bit != 0
+    case 1: return tried.1 & bit != 0
+    case 2: return tried.2 & bit != 0
+    default: return tried.3 & bit != 0
+    }
+  }
+}
+
+/// Free space of all stores, and the choice of where a new extent goes: the lowest tier number with
+/// room, within a tier the store with the largest share of free space.
+public final class Placement: Sendable {
+  /// Used only under the lock.
+  private final class Candidate: @unchecked Sendable {
+    let store: StoreID
+    let tier: Int
+    var allocator: SlotAllocator
+
+    init(store: StoreID, tier: Int, allocator: consuming SlotAllocator) {
+      self.store = store
+      self.tier = tier
+      self.allocator = allocator
+    }
+
+    var freeShare: Double {
+      Double(allocator.freeBytes) / Double(max(allocator.capacityBytes, 1))
+    }
+  }
+
+  private let candidates = Mutex<[Candidate]>([])
+
+  public init() {}
+
+  /// Adds a store that may hold live copies, with the slots that are in use marked in `allocator`.
+  public func add(_ store: StoreID, tier: Int, allocator: consuming SlotAllocator) {
+    let candidate = Candidate(store: store, tier: tier, allocator: allocator)
+    candidates.withLock { list in
+      list.append(candidate)
+      list.sort { ($0.tier, $0.store) < ($1.tier, $1.store) }
+    }
+  }
+
+  /// Takes a store out if nothing lies on it.
+  ///
+  /// - Returns: bytes in use; not 0 means that the store stays.
+  public func remove(_ store: StoreID) -> UInt64 {
+    candidates.withLock { list in
+      guard let index = list.firstIndex(where: { $0.store == store }) else { return 0 }
+      let used = list[index].allocator.usedBytes
+      if used == 0 { list.remove(at: index) }
+      return used
+    }
+  }
+
+  /// Picks and takes a slot for a new extent; nil if every store that is left is full.
+  func allocate(slotBytes: UInt64, _ placement: inout SlotPlacement) -> Bool {
+    candidates.withLock { list in
+      var full = placement
+      while let index = best(in: list, excluding: full) {
+        let store = list[index].store
+        if let slot = list[index].allocator.allocate(slotBytes: slotBytes) {
+          placement.store = store
+          placement.slot = slot
+          return true
+        }
+        full.exclude(store)
+      }
+      return false
+    }
+  }
+
+  /// Returns a slot that nothing refers to any more.
+  public func release(_ store: StoreID, slot: UInt64, slotBytes: UInt64) {
+    candidates.withLock { list in
+      guard let index = list.firstIndex(where: { $0.store == store }) else { return }
+      list[index].allocator.release(slot: slot, slotBytes: slotBytes)
+    }
+  }
+
+  /// Bytes in use and free of a store.
+  public func space(of store: StoreID) -> (usedBytes: UInt64, freeBytes: UInt64) {
+    candidates.withLock { list in
+      guard let candidate = list.first(where: { $0.store == store }) else { return (0, 0) }
+      return (candidate.allocator.usedBytes, candidate.allocator.freeBytes)
+    }
+  }
+
+  private func best(in list: [Candidate], excluding full: SlotPlacement) -> Int? {
+    var best: Int?
+    var bestShare = 0.0
+    for index in list.indices where !full.isExcluded(list[index].store) {
+      if let best, list[index].tier != list[best].tier { break }
+      let share = list[index].freeShare
+      if best == nil || share > bestShare {
+        best = index
+        bestShare = share
+      }
+    }
+    return best
+  }
+}

@@ -1,0 +1,71 @@
+import Primitives
+import Synchronization
+
+/// Keeps slots that the catalog no longer refers to until no operation in flight can touch them.
+///
+/// A reader takes an extent's address from the map without telling anybody. So before a slot is used
+/// again, every redirector passes a *grace period*: all requests that it had started before the period
+/// began have ended, down to the kernel's last completion (invariant 3).
+public final class Reclaimer: Sendable {
+  private struct State {
+    /// Waiting for the next grace period.
+    var waiting: [RetiredSlot] = []
+    /// In the running grace period.
+    var inGrace: [RetiredSlot] = []
+    /// Safe to discard and reuse.
+    var ready: [RetiredSlot] = []
+    var redirectorsLeft = 0
+  }
+
+  private let state = Mutex(State())
+  private let redirectorCount: Int
+
+  init(redirectorCount: Int) {
+    self.redirectorCount = redirectorCount
+  }
+
+  /// Adds slots whose unmapping is durable.
+  ///
+  /// - Returns: whether the caller must start a grace period.
+  func add(_ slots: [RetiredSlot]) -> Bool {
+    state.withLock { state in
+      state.waiting.append(contentsOf: slots)
+      return startIfIdle(&state)
+    }
+  }
+
+  /// One redirector has passed the period.
+  ///
+  /// - Returns: whether slots became ready, and whether another period starts.
+  func passed() -> (isReady: Bool, startsAnother: Bool) {
+    state.withLock { state in
+      precondition(state.redirectorsLeft > 0)
+      state.redirectorsLeft -= 1
+      guard state.redirectorsLeft == 0 else { return (false, false) }
+      state.ready.append(contentsOf: state.inGrace)
+      state.inGrace.removeAll()
+      return (true, startIfIdle(&state))
+    }
+  }
+
+  /// Takes the slots that may be discarded and released now.
+  public func takeReady() -> [RetiredSlot] {
+    state.withLock { state in
+      let slots = state.ready
+      state.ready.removeAll()
+      return slots
+    }
+  }
+
+  /// Slots that are neither in use nor free yet.
+  public var pendingCount: Int {
+    state.withLock { $0.waiting.count + $0.inGrace.count + $0.ready.count }
+  }
+
+  private func startIfIdle(_ state: inout State) -> Bool {
+    guard state.redirectorsLeft == 0, !state.waiting.isEmpty else { return false }
+    state.redirectorsLeft = redirectorCount
+    swap(&state.waiting, &state.inGrace)
+    return true
+  }
+}

@@ -1,0 +1,121 @@
+import ExtentMap
+import NBDWire
+import Platform
+import Primitives
+
+/// The first write to an unmapped extent: take a slot, make it read as zeros, map the extent to it.
+///
+/// The extent's gate is closed meanwhile, so that exactly one operation does this; others park. Readers
+/// go on seeing zeros. A slot is prepared before it is mapped even if it is about to be overwritten:
+/// a crash may leave any part of that write undone, and the slot may hold another volume's data.
+extension Redirector {
+  func beginAllocation(_ index: UInt32, _ extent: UInt64) {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    guard view.closeGate(extent) else {
+      park(index)
+      return
+    }
+    if view.entry(extent).isMapped {
+      // Somebody was faster.
+      view.openGate(extent)
+      released()
+      tryPart(index)
+      return
+    }
+    unsafe op.pointee.placement = SlotPlacement()
+    unsafe op.pointee.result = 0
+    placeExtent(index, extent)
+  }
+
+  private func placeExtent(_ index: UInt32, _ extent: UInt64) {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    if unsafe shared.placement.allocate(slotBytes: view.extentBytes, &op.pointee.placement) {
+      unsafe op.pointee.step = .preparing
+      unsafe op.pointee.progress = 0
+      unsafe op.pointee.store = op.pointee.placement.store
+      unsafe op.pointee.slotOffset =
+        shared.stores.dataOffset(of: op.pointee.store) + op.pointee.placement.slot << UInt64(view.extentShift)
+      unsafe op.pointee.prepare = shared.stores.prepareMethod(of: op.pointee.store)
+      prepareSlot(index)
+      return
+    }
+    view.openGate(extent)
+    released()
+    if isSpaceComing() {
+      // Slots that a trim freed are on their way back: wait for them rather than fail.
+      unsafe op.pointee.result = 0
+      park(index, forSpace: true)
+      flushInBackground()
+      return
+    }
+    unsafe op.pointee.error = op.pointee.result == 0 ? .noSpace : StoreErrno.wire(-op.pointee.result)
+    unsafe op.pointee.result = 0
+    finishPiece(index)
+  }
+
+  private func isSpaceComing() -> Bool {
+    shared.changes.hasRetired || shared.reclaimer.pendingCount > 0
+  }
+
+  private func prepareSlot(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let length = unsafe op.pointee.view.extentBytes
+    let offset = unsafe op.pointee.slotOffset
+    let done = unsafe op.pointee.progress
+    unsafe op.pointee.expected = 0
+    switch unsafe op.pointee.prepare {
+    case .zeroRange:
+      unsafe emit(.zero, for: index, length: length, offset: offset)
+    case .punchAndReserve:
+      unsafe emit(done == 0 ? .punch : .reserve, for: index, length: length, offset: offset)
+    case .writeZeros:
+      let count = min(Self.zerosBytes, length - done)
+      unsafe op.pointee.expected = Int32(count)
+      unsafe emit(.write, for: index, length: count, offset: offset + done, buffer: zeros.base)
+    }
+  }
+
+  func advancePreparation(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    let extent = unsafe op.pointee.cursor >> UInt64(view.extentShift)
+    unsafe shared.stores.markDirty(op.pointee.store)
+    if unsafe op.pointee.result != 0 {
+      preparationFailed(index, extent)
+      return
+    }
+    switch unsafe op.pointee.prepare {
+    case .zeroRange: unsafe op.pointee.progress = view.extentBytes
+    case .punchAndReserve: unsafe op.pointee.progress += view.extentBytes / 2
+    case .writeZeros: unsafe op.pointee.progress += UInt64(op.pointee.expected)
+    }
+    if unsafe op.pointee.progress < view.extentBytes {
+      prepareSlot(index)
+      return
+    }
+    let entry = unsafe MapEntry(store: op.pointee.placement.store, slot: op.pointee.placement.slot)
+    shared.changes.map(extent, of: view, to: entry)
+    view.openGate(extent)
+    released()
+    if shared.changes.pendingCount >= MapChanges.flushFrom { flushInBackground() }
+    tryPart(index)
+  }
+
+  private func preparationFailed(_ index: UInt32, _ extent: UInt64) {
+    let op = unsafe operation(index)
+    if unsafe op.pointee.result == -StoreErrno.notSupported && op.pointee.prepare != .writeZeros {
+      unsafe op.pointee.prepare = .writeZeros
+      unsafe op.pointee.progress = 0
+      unsafe op.pointee.result = 0
+      prepareSlot(index)
+      return
+    }
+    let failed = unsafe op.pointee.placement
+    unsafe shared.placement.release(failed.store, slot: failed.slot, slotBytes: op.pointee.view.extentBytes)
+    unsafe op.pointee.placement.exclude(failed.store)
+    placeExtent(index, extent)
+    // `result` keeps the first failure, for the case that no store is left.
+  }
+}

@@ -1,0 +1,122 @@
+import NBDWire
+import Primitives
+
+/// Flushes, and the rounds that this redirector leads for everybody (see `FlushCoordinator`).
+extension Redirector {
+  /// Begins a flush: finished when everything acknowledged before it is durable.
+  ///
+  /// - Returns: false if there is no room for it now; nothing has happened then.
+  public func flush(_ request: Request) -> Bool {
+    guard hasRoom(pieces: 1) else { return false }
+    enterFlush(make(.flush, request))
+    return true
+  }
+
+  /// Begins a flush for the control plane, which needs to know the operation that will finish.
+  ///
+  /// - Returns: nil if there is no room for it now.
+  public func controlFlush(_ request: Request) -> UInt32? {
+    guard hasRoom(pieces: 1) else { return nil }
+    let index = make(.flush, request)
+    enterFlush(index)
+    return index
+  }
+
+  /// Starts a flush that nobody waits for, unless one is running that will do.
+  public func flushInBackground() {
+    if shared.flushes.enterInBackground() { leadRound() }
+  }
+
+  func enterFlush(_ index: UInt32) {
+    let op = unsafe operation(index)
+    unsafe op.pointee.step = .flushing
+    let token = unsafe Token.make(index, op.pointee.generation)
+    switch shared.flushes.enter(FlushCoordinator.Waiter(redirector: number, token: token)) {
+    case .clean: endFlush(index, shared.stores.isAnyFailed ? .io : nil)
+    case .wait: break
+    case .lead: leadRound()
+    }
+  }
+
+  /// Ends the flush of an operation, on behalf of a round that another redirector led.
+  ///
+  /// - Parameter errno: 0, or an `NBDErrno`.
+  public func deliver(_ token: UInt64, errno: UInt32) {
+    let op = unsafe operation(Token.index(token))
+    unsafe precondition(op.pointee.generation == Token.generation(token), "a flush has ended twice")
+    endFlush(Token.index(token), NBDErrno(rawValue: errno))
+  }
+
+  private func endFlush(_ index: UInt32, _ error: NBDErrno?) {
+    let op = unsafe operation(index)
+    unsafe op.pointee.error = error
+    unsafe op.pointee.step = .finished
+    finished.append(index, in: slab)
+  }
+
+  // MARK: Leading a round
+
+  private func leadRound() {
+    let op = unsafe operation(leader)
+    unsafe op.pointee.step = .flushing
+    unsafe op.pointee.result = 0
+    leaderHasChanges = shared.flushes.begin { store in
+      let token = unsafe Token.make(leader, op.pointee.generation, tag: UInt16(store.rawValue))
+      unsafe op.pointee.commandsPending += 1
+      unsafe emit(.synchronize, store: store.rawValue, token: token)
+    }
+    if shared.stores.isAnyFailed { unsafe op.pointee.result = -StoreErrno.io }
+    if unsafe op.pointee.commandsPending == 0 { endSynchronization() }
+  }
+
+  func completeRound(_ result: Int32, tag: UInt16) {
+    let op = unsafe operation(leader)
+    if unsafe op.pointee.step == .joining {
+      endCommit(result)
+      return
+    }
+    if result < 0 {
+      // The kernel forgets a failed writeback: asking again would succeed without the data.
+      shared.stores.markFailed(StoreID(rawValue: UInt8(truncatingIfNeeded: tag)))
+      unsafe op.pointee.result = result
+    }
+    unsafe op.pointee.commandsPending -= 1
+    if unsafe op.pointee.commandsPending == 0 { endSynchronization() }
+  }
+
+  private func endSynchronization() {
+    let op = unsafe operation(leader)
+    if unsafe op.pointee.result != 0 {
+      shared.changes.commitFailed()
+      unsafe endRound(StoreErrno.wire(-op.pointee.result))
+    } else if leaderHasChanges {
+      unsafe op.pointee.step = .joining
+      unsafe emit(.commit, token: Token.make(leader, op.pointee.generation))
+    } else {
+      endRound(nil)
+    }
+  }
+
+  private func endCommit(_ result: Int32) {
+    if result < 0 {
+      shared.changes.commitFailed()
+      endRound(StoreErrno.wire(-result))
+      return
+    }
+    let retired = shared.changes.committed()
+    if !retired.isEmpty, shared.reclaimer.add(retired) { unsafe emit(.grace) }
+    endRound(nil)
+  }
+
+  private func endRound(_ error: NBDErrno?) {
+    let leadsOn = shared.flushes.finish { waiter in
+      if waiter.redirector == number {
+        endFlush(Token.index(waiter.token), error)
+      } else {
+        unsafe emit(
+          .deliver, store: waiter.redirector, length: UInt64(error?.rawValue ?? 0), token: waiter.token)
+      }
+    }
+    if leadsOn { leadRound() }
+  }
+}

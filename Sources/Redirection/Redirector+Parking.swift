@@ -1,0 +1,93 @@
+import ExtentMap
+import Primitives
+import Synchronization
+
+/// Operations that wait for a gate, a range or space, and grace periods.
+///
+/// There is no list of who waits for what: whoever releases something has all parked operations tried
+/// again. They are few, because only the slow path parks.
+extension Redirector {
+  /// Tries parked operations again until none of them can be helped by another.
+  public func retryParked() {
+    guard isRetryDue else { return }
+    isRetryDue = false
+    wakesPeers = false
+    for _ in 0..<parked.count {
+      guard let index = parked.popFirst(in: slab) else { return }
+      resuming = index
+      hasReparked = false
+      let op = unsafe operation(index)
+      if unsafe op.pointee.step == .draining {
+        continueDraining(index)
+      } else if unsafe op.pointee.kind == .write {
+        tryPart(index)
+      } else {
+        advanceRange(index)
+      }
+      resuming = Operation.none
+      if !hasReparked { shared.parkedCount.subtract(1, ordering: .sequentiallyConsistent) }
+    }
+  }
+
+  /// Something was released somewhere: tries parked operations again before the driver waits.
+  public func retryLater() {
+    isRetryDue = true
+  }
+
+  func park(_ index: UInt32, draining: Bool = false, forSpace: Bool = false) {
+    let op = unsafe operation(index)
+    unsafe op.pointee.step = draining ? .draining : .parked
+    parked.append(index, in: slab)
+    if resuming == index {
+      hasReparked = true
+      return
+    }
+    // Counted first, then tried once more: what was released before the count was seen is not missed.
+    shared.parkedCount.add(1, ordering: .sequentiallyConsistent)
+    if !forSpace { isRetryDue = true }
+  }
+
+  /// A gate was opened, the last writer behind one has gone, or a range was unlocked.
+  func released() {
+    let count = shared.parkedCount.load(ordering: .sequentiallyConsistent)
+    guard count > 0 else { return }
+    if !parked.isEmpty { isRetryDue = true }
+    if count > parked.count, !wakesPeers, shared.redirectorCount > 1 {
+      wakesPeers = true
+      unsafe emit(.wakePeers)
+    }
+  }
+
+  // MARK: Grace periods
+
+  /// The operation is about to take an address from the map.
+  @inline(__always)
+  func enterGracePeriod(_ index: UInt32) {
+    unsafe operation(index).pointee.epoch = epoch
+    if epoch == 0 { inFlight.0 += 1 } else { inFlight.1 += 1 }
+  }
+
+  /// The operation no longer uses the address, and the kernel has given everything back.
+  @inline(__always)
+  func leaveGracePeriod(_ index: UInt32) {
+    let started = unsafe operation(index).pointee.epoch
+    if started == 0 { inFlight.0 -= 1 } else { inFlight.1 -= 1 }
+    if isInGrace && started != epoch { checkGracePeriod() }
+  }
+
+  /// Begins a grace period: from now on this redirector knows when all that is in flight has ended.
+  public func beginGrace() {
+    precondition(!isInGrace, "one grace period at a time")
+    isInGrace = true
+    epoch ^= 1
+    checkGracePeriod()
+  }
+
+  private func checkGracePeriod() {
+    guard (epoch == 0 ? inFlight.1 : inFlight.0) == 0 else { return }
+    isInGrace = false
+    let (isReady, startsAnother) = shared.reclaimer.passed()
+    if isReady { unsafe emit(.reclaim) }
+    if startsAnother { unsafe emit(.grace) }
+  }
+}

@@ -1,0 +1,247 @@
+import ExtentMap
+import NBDWire
+import Platform
+import Primitives
+
+extension Redirector {
+  /// Makes a write; the caller fills its payload, then calls `startWrite(_:)` or `abandonWrite(_:)`.
+  ///
+  /// - Returns: nil if there is no room for it now; nothing has happened then.
+  public func makeWrite(_ request: Request) -> UInt32? {
+    let pieces = pieces(of: request)
+    guard hasRoom(pieces: pieces) else { return nil }
+    let end = request.offset + request.length
+    var bytes = Int(Block.ceiling(end) - Block.floor(request.offset))
+    let hasEdges = (request.offset | end) % Block.bytes != 0
+    if hasEdges { bytes += 2 * Int(Block.bytes) }
+    guard let buffer = unsafe arena.allocate(bytes: bytes) else { return nil }
+    let index = make(.write, request)
+    let op = unsafe operation(index)
+    unsafe op.pointee.buffer = buffer
+    unsafe op.pointee.bufferBytes = bytes
+    if hasEdges { unsafe op.pointee.scratch = buffer + (bytes - 2 * Int(Block.bytes)) }
+    if pieces > 1 {
+      unsafe op.pointee.piecesPending = UInt32(pieces)
+      reserved += pieces
+    }
+    return index
+  }
+
+  /// Starts a write whose payload is complete.
+  public func startWrite(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let pieces = unsafe Int(op.pointee.piecesPending)
+    guard pieces > 0 else {
+      tryPart(index)
+      return
+    }
+    reserved -= pieces
+    unsafe op.pointee.step = .joining
+    var offset = unsafe op.pointee.offset
+    for number in 0..<pieces {
+      let piece = makePiece(of: index, offset: offset)
+      let part = unsafe operation(piece)
+      unsafe offset += part.pointee.length
+      // The first piece has the head's scratch page at most, the last one the tail's; they are two pages.
+      if number == pieces - 1, let scratch = unsafe op.pointee.scratch {
+        unsafe part.pointee.scratch = scratch + Int(Block.bytes)
+      }
+      tryPart(piece)
+    }
+  }
+
+  /// Drops a write whose payload will not come.
+  public func abandonWrite(_ index: UInt32) {
+    unsafe reserved -= Int(operation(index).pointee.piecesPending)
+    release(index)
+  }
+
+  // MARK: One part, in one extent
+
+  /// Starts the part that `cursor` and `partLength` describe, or parks the operation.
+  func tryPart(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    let extent = unsafe op.pointee.cursor >> UInt64(view.extentShift)
+    // Looked at before it is counted: a count that comes and goes would wake the gate's holder for nothing.
+    if view.entry(extent).isGated {
+      park(index)
+      return
+    }
+    enterGracePeriod(index)
+    let entry = view.pin(extent)
+    if entry.isGated {
+      unpin(index, extent)
+      park(index)
+      return
+    }
+    guard entry.isMapped else {
+      unpin(index, extent)
+      if unsafe op.pointee.kind == .zero && !op.pointee.flags.contains(.keepAllocated) {
+        // Already zeros.
+        finishPiece(index)
+      } else {
+        beginAllocation(index, extent)
+      }
+      return
+    }
+    let part = unsafe PartGeometry(start: op.pointee.cursor, length: op.pointee.partLength)
+    if part.hasEdges && !entry.isRanged {
+      unpin(index, extent)
+      beginRangedMode(index, extent)
+      return
+    }
+    if entry.isRanged {
+      guard shared.ranges.tryLock(extent, of: view, blocks: part.blocks) else {
+        unpin(index, extent)
+        park(index)
+        return
+      }
+      unsafe op.pointee.holdsRange = true
+    }
+    unsafe op.pointee.store = entry.store
+    unsafe op.pointee.slotOffset =
+      shared.stores.dataOffset(of: entry.store) + entry.slot << UInt64(view.extentShift)
+    // A durable write can carry its own durability only if the catalog has the extent's address.
+    let isDurable = unsafe op.pointee.flags.contains(.durable) && op.pointee.kind == .write
+    unsafe op.pointee.isSelfDurable = isDurable && !entry.isUncommitted
+    if part.hasEdges { readEdges(index, part) } else { transfer(index, part) }
+  }
+
+  /// Makes the extent `ranged`, after the writers that hold no range lock have drained.
+  private func beginRangedMode(_ index: UInt32, _ extent: UInt64) {
+    let op = unsafe operation(index)
+    guard unsafe op.pointee.view.closeGate(extent) else {
+      park(index)
+      return
+    }
+    unsafe op.pointee.step = .draining
+    continueDraining(index)
+  }
+
+  func continueDraining(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    let extent = unsafe op.pointee.cursor >> UInt64(view.extentShift)
+    guard view.entry(extent).writers == 0 else {
+      park(index, draining: true)
+      return
+    }
+    view.openGate(extent, setting: MapEntry.ranged)
+    released()
+    tryPart(index)
+  }
+
+  // MARK: Blocks that are covered in part
+
+  private func readEdges(_ index: UInt32, _ part: PartGeometry) {
+    let op = unsafe operation(index)
+    let mask = unsafe op.pointee.view.extentBytes - 1
+    unsafe op.pointee.step = .readingEdges
+    unsafe op.pointee.expected = Int32(Block.bytes)
+    let scratch = unsafe op.pointee.scratch!
+    let slot = unsafe op.pointee.slotOffset
+    if part.readsFirstBlock {
+      unsafe emit(
+        .read, for: index, length: Block.bytes, offset: slot + part.blockStart & mask, buffer: scratch)
+    }
+    if part.readsLastBlock {
+      let place = unsafe part.readsFirstBlock ? scratch + Int(Block.bytes) : scratch
+      unsafe emit(
+        .read, for: index, length: Block.bytes, offset: slot + (part.blockEnd - Block.bytes) & mask,
+        buffer: place)
+    }
+  }
+
+  func mergeEdges(_ index: UInt32) {
+    let op = unsafe operation(index)
+    if unsafe op.pointee.result != 0 {
+      finishTransfer(index)
+      return
+    }
+    let part = unsafe PartGeometry(start: op.pointee.cursor, length: op.pointee.partLength)
+    let first = unsafe op.pointee.scratch!
+    let last = unsafe part.readsFirstBlock && part.readsLastBlock ? first + Int(Block.bytes) : first
+    if unsafe op.pointee.kind == .write {
+      let data = unsafe op.pointee.buffer!
+      if part.headBytes > 0 { unsafe data.copyMemory(from: first, byteCount: part.headBytes) }
+      if part.tailBytes > 0 {
+        let used = Int(Block.bytes) - part.tailBytes
+        let place = unsafe data + Int(part.blockEnd - part.blockStart) - part.tailBytes
+        unsafe place.copyMemory(from: last + used, byteCount: part.tailBytes)
+      }
+    } else {
+      unsafe part.clear(first: first, last: last)
+    }
+    transfer(index, part)
+  }
+
+  // MARK: The transfer
+
+  private func transfer(_ index: UInt32, _ part: PartGeometry) {
+    let op = unsafe operation(index)
+    unsafe op.pointee.step = .transferring
+    if unsafe op.pointee.kind == .zero {
+      startZeroing(index, part)
+      return
+    }
+    let length = part.blockEnd - part.blockStart
+    unsafe op.pointee.expected = Int32(length)
+    let mask = unsafe op.pointee.view.extentBytes - 1
+    unsafe emit(
+      .write, for: index, length: length, offset: op.pointee.slotOffset + part.blockStart & mask,
+      buffer: op.pointee.buffer, durable: op.pointee.isSelfDurable)
+  }
+
+  func advanceTransfer(_ index: UInt32) {
+    let op = unsafe operation(index)
+    if unsafe op.pointee.kind == .zero, unsafe op.pointee.result == 0, continueZeroing(index) { return }
+    finishTransfer(index)
+  }
+
+  /// The data is where it belongs, or has failed to get there.
+  func finishTransfer(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    let extent = unsafe op.pointee.cursor >> UInt64(view.extentShift)
+    if unsafe op.pointee.result != 0 {
+      unsafe op.pointee.error = StoreErrno.wire(-op.pointee.result)
+    }
+    if unsafe !op.pointee.isSelfDurable || op.pointee.result != 0 {
+      unsafe shared.stores.markDirty(op.pointee.store)
+      if unsafe op.pointee.flags.contains(.durable) { unsafe op.pointee.flags.insert(.needsFlush) }
+    } else if unsafe shared.stores.hasFailed(op.pointee.store) {
+      unsafe op.pointee.error = .io
+    }
+    if unsafe op.pointee.holdsRange {
+      unsafe op.pointee.holdsRange = false
+      let part = unsafe PartGeometry(start: op.pointee.cursor, length: op.pointee.partLength)
+      shared.ranges.unlock(extent, of: view, blocks: part.blocks)
+      released()
+    }
+    unpin(index, extent)
+    finishPiece(index)
+  }
+
+  /// Ends one part: of a write that is the piece, of a zero it goes on with the next.
+  func finishPiece(_ index: UInt32) {
+    let op = unsafe operation(index)
+    if unsafe op.pointee.kind == .write {
+      finishPart(index)
+      return
+    }
+    if unsafe op.pointee.error != nil {
+      finishRequest(index)
+      return
+    }
+    unsafe op.pointee.cursor += op.pointee.partLength
+    advanceRange(index)
+  }
+
+  /// Ends the writer's hold on the extent; a closed gate whose last writer this was may go on.
+  func unpin(_ index: UInt32, _ extent: UInt64) {
+    leaveGracePeriod(index)
+    let entry = unsafe operation(index).pointee.view.unpin(extent)
+    if entry.isGated && entry.writers == 0 { released() }
+  }
+}

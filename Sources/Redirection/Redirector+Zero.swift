@@ -1,0 +1,135 @@
+import ExtentMap
+import NBDWire
+import Platform
+import Primitives
+
+/// Trim and zero: whole extents are unmapped, the rest of a zero is zeroed in place.
+extension Redirector {
+  /// Extents that one call unmaps before others get their turn.
+  private static let extentsPerTurn = 1024
+
+  /// Begins a trim (`.trim`) or zero (`.zero`).
+  ///
+  /// A trim is advice: it frees whole extents and leaves the rest as it is.
+  ///
+  /// - Returns: false if there is no room for it now; nothing has happened then.
+  public func clear(_ kind: OperationKind, _ request: Request) -> Bool {
+    precondition(kind == .trim || kind == .zero)
+    guard hasRoom(pieces: 1) else { return false }
+    let end = request.offset + request.length
+    let hasEdges = kind == .zero && (request.offset | end) % Block.bytes != 0
+    let bytes = hasEdges ? 2 * Int(Block.bytes) : 0
+    var buffer: UnsafeMutableRawPointer?
+    if hasEdges {
+      unsafe buffer = arena.allocate(bytes: bytes)
+      if unsafe buffer == nil { return false }
+    }
+    let index = make(kind, request)
+    let op = unsafe operation(index)
+    unsafe op.pointee.buffer = buffer
+    unsafe op.pointee.scratch = buffer
+    unsafe op.pointee.bufferBytes = bytes
+    let mask = request.view.extentBytes - 1
+    unsafe op.pointee.limit = end == request.volumeBytes ? (end + mask) & ~mask : end
+    if unsafe op.pointee.flags.contains(.durable) { unsafe op.pointee.flags.insert(.needsFlush) }
+    if request.flags.contains(.fastOnly), !isFast(index) {
+      unsafe op.pointee.error = .notSupported
+      finishRequest(index)
+      return true
+    }
+    advanceRange(index)
+    return true
+  }
+
+  /// Goes on with the extent at `cursor`.
+  func advanceRange(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    let end = unsafe op.pointee.offset + op.pointee.length
+    for _ in 0..<Self.extentsPerTurn {
+      let cursor = unsafe op.pointee.cursor
+      guard cursor < end else {
+        finishRequest(index)
+        return
+      }
+      let extent = cursor >> UInt64(view.extentShift)
+      let extentStart = extent << UInt64(view.extentShift)
+      let extentEnd = extentStart + view.extentBytes
+      let isWhole = unsafe cursor == extentStart && op.pointee.limit >= extentEnd
+      if unsafe isWhole && !op.pointee.flags.contains(.keepAllocated) {
+        guard shared.changes.unmap(extent, of: view) else {
+          park(index)
+          return
+        }
+        released()
+        unsafe op.pointee.cursor = extentEnd
+      } else if unsafe op.pointee.kind == .trim {
+        unsafe op.pointee.cursor = extentEnd
+      } else {
+        unsafe op.pointee.partLength = min(extentEnd, end) - cursor
+        tryPart(index)
+        return
+      }
+    }
+    if shared.changes.pendingCount >= MapChanges.flushFrom { flushInBackground() }
+    park(index)
+    isRetryDue = true
+  }
+
+  // MARK: Zeroing in place
+
+  func startZeroing(_ index: UInt32, _ part: PartGeometry) {
+    let op = unsafe operation(index)
+    let mask = unsafe op.pointee.view.extentBytes - 1
+    let slot = unsafe op.pointee.slotOffset
+    unsafe op.pointee.expected = -1
+    unsafe op.pointee.progress = 0
+    if part.readsFirstBlock {
+      unsafe emit(
+        .write, for: index, length: Block.bytes, offset: slot + part.blockStart & mask,
+        buffer: op.pointee.scratch)
+    }
+    if part.readsLastBlock {
+      let page = unsafe op.pointee.scratch! + (part.readsFirstBlock ? Int(Block.bytes) : 0)
+      unsafe emit(
+        .write, for: index, length: Block.bytes, offset: slot + (part.blockEnd - Block.bytes) & mask,
+        buffer: page)
+    }
+    if unsafe !continueZeroing(index) && op.pointee.commandsPending == 0 { finishTransfer(index) }
+  }
+
+  /// Zeroes the next stretch of whole blocks; false if none is left.
+  func continueZeroing(_ index: UInt32) -> Bool {
+    let op = unsafe operation(index)
+    let middle = unsafe PartGeometry(start: op.pointee.cursor, length: op.pointee.partLength).middle
+    let start = unsafe middle.lowerBound + op.pointee.progress
+    guard start < middle.upperBound else { return false }
+    let rest = middle.upperBound - start
+    let mask = unsafe op.pointee.view.extentBytes - 1
+    let offset = unsafe op.pointee.slotOffset + start & mask
+    if unsafe shared.stores.prepareMethod(of: op.pointee.store) == .zeroRange, rest > Self.writeZerosUpTo {
+      unsafe op.pointee.progress += rest
+      unsafe emit(.zero, for: index, length: rest, offset: offset)
+    } else {
+      let count = min(rest, Self.zerosBytes)
+      unsafe op.pointee.progress += count
+      unsafe emit(.write, for: index, length: count, offset: offset, buffer: zeros.base)
+    }
+    return true
+  }
+
+  /// Whether a zero takes no longer for being long: only then may `fastOnly` go on.
+  private func isFast(_ index: UInt32) -> Bool {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    if unsafe op.pointee.flags.contains(.keepAllocated) { return shared.stores.allZeroFast }
+    let end = unsafe op.pointee.offset + op.pointee.length
+    let shift = UInt64(view.extentShift)
+    let edges = unsafe [(op.pointee.offset, op.pointee.offset >> shift), (op.pointee.limit, (end - 1) >> shift)]
+    return edges.allSatisfy { place, extent in
+      let entry = view.entry(extent)
+      return place & (view.extentBytes - 1) == 0 || !entry.isMapped
+        || shared.stores.prepareMethod(of: entry.store) == .zeroRange
+    }
+  }
+}
