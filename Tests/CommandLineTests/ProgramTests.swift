@@ -2,6 +2,7 @@ import Daemon
 import HTTPService
 import Primitives
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import gnomon
@@ -83,7 +84,8 @@ import Testing
   @Test func wrongServeOptionsAreTold() {
     let run = run("serve", "--pool", folder.path, "--listen", "tcp://x")
     #expect(run.status == 2)
-    #expect(run.errors.hasPrefix("gnomon: --listen: wrong value of 'listen[0]': it is \"tcp://x\"\n"))
+    #expect(
+      run.errors.hasPrefix("gnomon: --listen: wrong value of 'listen[0]': \"tcp://x\" is not an NBD URI"))
     #expect(offline.served == nil)
   }
 

@@ -1,4 +1,5 @@
 import Primitives
+import TestSupport
 import Testing
 
 @testable import Daemon
@@ -6,7 +7,7 @@ import Testing
 /// docs/configuration.md.
 @Suite struct ConfigurationDocumentTests {
   @Test func isUpToDate() throws {
-    try Golden.check(ConfigurationDocument.text, against: "docs/configuration.md")
+    #expect(try Golden.difference(ConfigurationDocument.text, from: "docs/configuration.md") == nil)
   }
 
   @Test func itsExampleIsTheDefaults() throws {

@@ -1,6 +1,7 @@
 import HTTPService
 import Platform
 import Primitives
+import TestSupport
 import Testing
 
 @testable import Daemon
@@ -95,7 +96,7 @@ import Testing
       "{ volumes: { extent: '3M' } }", "wrong value of 'volumes.extent'",
       "allowed: a power of two from 64K to 64M"
     ),
-    ("{ readOnly: ['a/b'] }", "wrong value of 'readOnly[0]'", "allowed: names of volumes"),
+    ("{ readOnly: ['a/b'] }", "wrong value of 'readOnly[0]'", "a name has 1 to 255 bytes"),
     (
       "{ reactors: 16, limits: { requestsPerReactor: 1024 } }",
       "'reactors' times 'limits.requestsPerReactor'", "with"
@@ -108,6 +109,12 @@ import Testing
     #expect(found.code == .invalid)
     #expect(found.message.hasPrefix(message), "\(found)")
     #expect((found.remedy ?? "").hasPrefix(remedy), "\(found)")
+  }
+
+  @Test func wrongPlacesAreExplained() {
+    let error = #expect(throws: GnomonError.self) { try read("{ listen: ['nbds://h'] }") }
+    #expect(error?.cause == "TLS is not supported yet: use nbd:// or nbd+unix://")
+    #expect(error?.message == "wrong value of 'listen[0]'")
   }
 
   @Test func syntaxErrorsNameLineAndColumn() throws {
@@ -141,7 +148,8 @@ import Testing
     #expect(configuration.reactors == 2)
     #expect(configuration.listen == [.unix(path: "/x")])
     #expect(configuration.log.level == .warning)
-    #expect(configuration.api.listen == [.tcp(host: "127.0.0.1", port: 0)])
+    #expect(
+      configuration.api.listen == [.unix(path: folder.path + "/api.sock"), .tcp(host: "127.0.0.1", port: 0)])
     #expect(configuration.readOnly == ["a"])
   }
 
@@ -187,9 +195,10 @@ import Testing
     ("nbd://[::1]", .tcp(host: "::1", port: 10809)),
     ("nbd://[::1]:1/", .tcp(host: "::1", port: 1)), ("nbd+unix:///?socket=/a%3Fb", .unix(path: "/a?b")),
     ("nbd+unix://?socket=rel", .unix(path: "rel")), ("nbd://", nil), ("nbd://h/export", nil),
+    ("nbd://:1", nil),
     ("nbd+unix:///export?socket=/a", nil), ("nbd+unix:///", nil), ("nbd+unix:///?socket=", nil),
     ("nbds://h", nil),
-    ("nbd://h:x", nil), ("nbd://::1", nil), ("nbd://[h]", nil), ("nbd://h:70000", nil), ("h:1", nil),
+    ("nbd://h:x", nil), ("nbd://::1", nil), ("nbd://h:70000", nil), ("h:1", nil),
     ("nbd+unix:///?socket=/a&b=c", nil),
   ])
   func endpointsAreParsed(text: String, expected: NBDEndpoint?) {

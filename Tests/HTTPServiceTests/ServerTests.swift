@@ -2,6 +2,7 @@ import Glibc
 @testable import HTTPService
 import Platform
 import Primitives
+import TestSupport
 import Testing
 
 /// The server over real sockets, spoken to byte by byte.

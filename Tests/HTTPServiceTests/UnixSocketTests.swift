@@ -1,6 +1,7 @@
 import Glibc
 import Platform
 import Primitives
+import TestSupport
 import Testing
 
 @testable import HTTPService

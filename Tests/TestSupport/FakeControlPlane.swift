@@ -1,9 +1,9 @@
-import HTTPService
-import Primitives
+package import HTTPService
+package import Primitives
 import Synchronization
 
 /// A control plane in memory: one pool with one store and one volume, and a record of what it was asked.
-final class FakeControlPlane: ControlPlane {
+package final class FakeControlPlane: ControlPlane {
   private struct State {
     var stores: [StoreInfo]
     var volumes: [VolumeInfo]
@@ -14,7 +14,8 @@ final class FakeControlPlane: ControlPlane {
 
   private let state: Mutex<State>
 
-  init() {
+  /// Starts with the store `fast` and the attached volume `disk0`.
+  package init() {
     let store = StoreRecord(
       id: StoreID(rawValue: 0), uuid: UUID128(high: 1, low: 2), name: "fast", path: "/srv/fast.img",
       sizeBytes: 100 << 30, tier: 0)
@@ -27,16 +28,17 @@ final class FakeControlPlane: ControlPlane {
   }
 
   /// Every call from now on fails with this error.
-  func fail(with error: GnomonError) {
+  package func fail(with error: GnomonError) {
     state.withLock { $0.failure = error }
   }
 
   /// Every call from now on takes this long.
-  func delay(milliseconds: Int) {
+  package func delay(milliseconds: Int) {
     state.withLock { $0.delayMilliseconds = milliseconds }
   }
 
-  var calls: Int { state.withLock { $0.calls } }
+  /// How often anything was asked for.
+  package var calls: Int { state.withLock { $0.calls } }
 
   private func enter() async throws(GnomonError) {
     let (failure, delay) = state.withLock { state in
@@ -47,7 +49,7 @@ final class FakeControlPlane: ControlPlane {
     if let failure { throw failure }
   }
 
-  func pool() async throws(GnomonError) -> PoolInfo {
+  package func pool() async throws(GnomonError) -> PoolInfo {
     try await enter()
     return PoolInfo(
       uuid: UUID128(high: 5, low: 6).description, directory: "/srv/pool", storeCount: 1, volumeCount: 1,
@@ -55,7 +57,7 @@ final class FakeControlPlane: ControlPlane {
     )
   }
 
-  func status() async throws(GnomonError) -> Status {
+  package func status() async throws(GnomonError) -> Status {
     try await enter()
     let io = IOCounters(reads: 10, writes: 5, flushes: 1, readBytes: 40_960, writtenBytes: 20_480)
     return Status(
@@ -67,12 +69,12 @@ final class FakeControlPlane: ControlPlane {
       memory: MemoryStatus(residentBytes: 48 << 20, mapBytes: 160 << 10, bufferBytes: 32 << 20))
   }
 
-  func stores() async throws(GnomonError) -> [StoreInfo] {
+  package func stores() async throws(GnomonError) -> [StoreInfo] {
     try await enter()
     return state.withLock { $0.stores }
   }
 
-  func addStore(_ request: StoreRequest) async throws(GnomonError) -> StoreInfo {
+  package func addStore(_ request: StoreRequest) async throws(GnomonError) -> StoreInfo {
     try await enter()
     let record = StoreRecord(
       id: StoreID(rawValue: 1), uuid: UUID128(high: 7, low: 8), name: request.name, path: request.path,
@@ -88,7 +90,7 @@ final class FakeControlPlane: ControlPlane {
     return info
   }
 
-  func removeStore(name: String) async throws(GnomonError) {
+  package func removeStore(name: String) async throws(GnomonError) {
     try await enter()
     let isKnown = state.withLock { state in
       let count = state.stores.count
@@ -98,12 +100,12 @@ final class FakeControlPlane: ControlPlane {
     if !isKnown { throw GnomonError(.notFound, "there is no store '\(name)'") }
   }
 
-  func volumes() async throws(GnomonError) -> [VolumeInfo] {
+  package func volumes() async throws(GnomonError) -> [VolumeInfo] {
     try await enter()
     return state.withLock { $0.volumes }
   }
 
-  func createVolume(_ request: VolumeRequest) async throws(GnomonError) -> VolumeInfo {
+  package func createVolume(_ request: VolumeRequest) async throws(GnomonError) -> VolumeInfo {
     try await enter()
     let record = VolumeRecord(
       id: VolumeID(rawValue: 2), uuid: UUID128(high: 9, low: 10), name: request.name,
@@ -119,7 +121,9 @@ final class FakeControlPlane: ControlPlane {
     return info
   }
 
-  func resizeVolume(name: String, sizeBytes: UInt64, force: Bool) async throws(GnomonError) -> VolumeInfo {
+  package func resizeVolume(name: String, sizeBytes: UInt64, force: Bool) async throws(GnomonError)
+    -> VolumeInfo
+  {
     try await enter()
     let result: Result<VolumeInfo, GnomonError> = state.withLock { state in
       guard let index = state.volumes.firstIndex(where: { $0.name == name }) else {
@@ -134,7 +138,7 @@ final class FakeControlPlane: ControlPlane {
     return try result.get()
   }
 
-  func deleteVolume(name: String) async throws(GnomonError) {
+  package func deleteVolume(name: String) async throws(GnomonError) {
     try await enter()
     let problem = state.withLock { state -> GnomonError? in
       guard let index = state.volumes.firstIndex(where: { $0.name == name }) else {

@@ -1,10 +1,12 @@
 import Glibc
 
 /// A folder that is removed when the test is over.
-final class TemporaryFolder: Sendable {
-  let path: String
+package final class TemporaryFolder: Sendable {
+  /// Its absolute path.
+  package let path: String
 
-  init() {
+  /// Makes the folder.
+  package init() {
     var template = Array("/tmp/gnomon-test-XXXXXX".utf8CString)
     path = unsafe template.withUnsafeMutableBufferPointer {
       unsafe String(cString: mkdtemp($0.baseAddress!)!)

@@ -4,7 +4,7 @@ import Platform
 ///
 /// Tests run on the few threads that the server's tasks need too: a test that blocked one of those while it
 /// waits for an answer could wait for ever.
-func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+package func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
   try await withCheckedThrowingContinuation { continuation in
     do {
       _ = try NativeThread(name: "test") { continuation.resume(with: Result { try body() }) }
