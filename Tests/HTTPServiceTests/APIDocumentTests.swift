@@ -58,7 +58,8 @@ import Testing
       method: "POST", path: "/v1/stores", pattern: "/v1/stores",
       summary: "Adds a store. `name`, `path` (absolute) and `sizeBytes` are required; the others have the "
         + "defaults `kind` `file`, `tier` 0, `cost` 0, `cache` `direct`, and empty `region`, `zone`, `node`.",
-      body: #"{"name":"slow","path":"/dev/sdb","sizeBytes":4398046511104,"tier":2,"cost":0.01}"#, status: 201),
+      body: #"{"name":"slow","path":"/dev/sdb","sizeBytes":4398046511104,"tier":2,"cost":0.01}"#,
+      status: 201),
     Call(
       method: "DELETE", path: "/v1/stores/fast", pattern: "/v1/stores/{name}",
       summary: "Removes a store that holds no extents.", status: 204),
@@ -112,16 +113,16 @@ import Testing
   private static let head = """
     # Control API
 
-    The daemon answers HTTP/1.1 on the unix socket `DIR/api.sock`, which only its own user can open, and by TCP
-    where the configuration says so. Bodies are JSON. The commands of `gnomon` use nothing else:
+    The daemon answers HTTP/1.1 on the unix socket `DIR/api.sock`, which only its own user can open, and by
+    TCP where the configuration says so. Bodies are JSON. The commands of `gnomon` use nothing else:
 
         curl --unix-socket DIR/api.sock http://localhost/v1/volumes
 
-    Sizes are bytes, times seconds. Requests with a body need `Content-Type: application/json`; a body has at most
-    64 KiB, and an unknown field is refused. Names in paths are percent-encoded. HEAD works wherever GET does;
-    there are no queries. By TCP, `Host` must be an address, `localhost`, or the host that is listened on.
-    A listener serves 64 connections at a time, further ones wait; a connection that is silent for 15 seconds is
-    closed.
+    Sizes are bytes, times seconds. Requests with a body need `Content-Type: application/json`; a body has at
+    most 64 KiB, and an unknown field is refused. Names in paths are percent-encoded. HEAD works wherever GET
+    does; there are no queries. By TCP, `Host` must be an address, `localhost`, or the host that is listened
+    on. A listener serves 64 connections at a time, further ones wait; a connection that is silent for 15
+    seconds is closed.
 
     ## Calls
 

@@ -22,7 +22,8 @@ extension Command {
       examples: [
         .init(
           text: "One store in a file, one volume",
-          line: "gnomon pool create /srv/pool --store fast=/srv/fast.img,size=100G,tier=0 --volume disk0=20G"),
+          line: "gnomon pool create /srv/pool --store fast=/srv/fast.img,size=100G,tier=0 "
+            + "--volume disk0=20G"),
         .init(
           text: "A fast and a slow device, two volumes",
           line: "gnomon pool create /srv/pool --store nvme=/dev/nvme0n1,size=400G,tier=0 "

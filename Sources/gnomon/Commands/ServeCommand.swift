@@ -37,7 +37,8 @@ extension Command {
         .init(
           text: "Serve on a unix socket elsewhere, and say more in the log",
           line:
-            "gnomon serve --pool /srv/pool --listen 'nbd+unix:///?socket=/run/gnomon.sock' --log-level debug"),
+            "gnomon serve --pool /srv/pool --listen 'nbd+unix:///?socket=/run/gnomon.sock' "
+            + "--log-level debug"),
       ])
   ) { run in
     let directory = try run.poolDirectory()

@@ -18,8 +18,8 @@ enum CommandDocument {
     # Command line
 
     Results go to stdout, messages to stderr. Options may stand before or behind other arguments, as
-    `--name value` or `--name=value`; what follows `--` is no option. `--json` prints what the API answers, for
-    programs: its keys are stable, sizes are bytes.
+    `--name value` or `--name=value`; what follows `--` is no option. `--json` prints what the API answers,
+    for programs: its keys are stable, sizes are bytes.
 
     Commands that need a running daemon find it by the pool's folder, `--pool DIR` or the variable
     `GNOMON_POOL`, in which it listens at `api.sock`. `pool create` and `check` need none.
