@@ -139,7 +139,9 @@ import Testing
         try exchange(endpoint, head + String(repeating: chunk, count: 8) + "0\r\n\r\n").hasPrefix(
           "HTTP/1.1 413 "))
       // Without end: the connection is closed rather than read for ever.
+      let begin = MonotonicClock.nanoseconds()
       #expect(try exchange(endpoint, head + String(repeating: chunk, count: 200)) == "")
+      #expect(MonotonicClock.nanoseconds() - begin < 8_000_000_000, "only the silence has ended it")
       let body = "{\"name\":\"a\",\"sizeBytes\":4096}"
       let small = head + String(body.utf8.count, radix: 16) + "\r\n" + body + "\r\n0\r\n\r\n"
       #expect(try exchange(endpoint, small).hasPrefix("HTTP/1.1 201 "))
@@ -233,6 +235,27 @@ import Testing
       #expect(MonotonicClock.nanoseconds() - begin < 3_000_000_000)
       #expect(connection.receive().hasPrefix("HTTP/1.1 503 "))
     }
+  }
+
+  @Test func manyClientsAtATime() async throws {
+    let (server, endpoint) = try unixServer()
+    guard case .unix(let path) = endpoint else { throw SystemError("no unix socket") }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for client in 0..<8 {
+        group.addTask {
+          try await onThread {
+            for number in 0..<50 {
+              let volume = VolumeRequest(name: "\(client)-\(number)", sizeBytes: 4096)
+              #expect(try APIClient(socket: path).createVolume(volume).name == volume.name)
+            }
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    let count = try await onThread { try APIClient(socket: path).volumes().count }
+    #expect(count == 401)
+    server.stop()
   }
 
   @Test func requestsAreAnsweredSideBySide() async throws {
