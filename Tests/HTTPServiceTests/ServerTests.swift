@@ -243,10 +243,11 @@ import Testing
     try await withThrowingTaskGroup(of: Void.self) { group in
       for client in 0..<8 {
         group.addTask {
-          try await onThread {
+          try await onThread { () throws in
             for number in 0..<50 {
               let volume = VolumeRequest(name: "\(client)-\(number)", sizeBytes: 4096)
-              #expect(try APIClient(socket: path).createVolume(volume).name == volume.name)
+              let made = try APIClient(socket: path).createVolume(volume)
+              #expect(made.name == volume.name)
             }
           }
         }
