@@ -45,7 +45,7 @@ let package = Package(
     layer(
       "Daemon",
       [
-        "HTTPService", "NBDService", "Redirection", "Stores", "Catalog", "ExtentMap", "Platform",
+        "HTTPService", "NBDService", "NBDWire", "Redirection", "Stores", "Catalog", "ExtentMap", "Platform",
         "Primitives",
       ]),
     .executableTarget(
@@ -57,7 +57,11 @@ let package = Package(
     tests("Catalog", ["Catalog", "ExtentMap", "Platform", "Primitives"]),
     tests("Stores", ["Stores", "Catalog", "ExtentMap", "Platform", "Primitives"]),
     tests("Redirection", ["Redirection", "Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
-    tests("Daemon", ["Daemon", "HTTPService", "Platform", "Primitives"]),
+    .target(
+      name: "TestSupport", dependencies: ["HTTPService", "Platform", "Primitives"], path: "Tests/TestSupport"),
+    tests("HTTPService", ["TestSupport", "HTTPService", "Platform", "Primitives"]),
+    tests("CommandLine", ["TestSupport", "gnomon", "Daemon", "HTTPService", "Platform", "Primitives"]),
+    tests("Daemon", ["TestSupport", "Daemon", "HTTPService", "Platform", "Primitives"]),
     tests("Tidy", []),
   ]
 )

@@ -6,10 +6,13 @@ public enum Validation {
   public static let nameBytesMax = 255
   /// Longest path, as the kernel has it.
   public static let pathBytesMax = 4095
+  /// The slowest tier.
   public static let tierMax = 255
   /// Extents that a volume may have: 4 PiB of 1 MiB, 32 GiB of map when every one is mapped.
   public static let extentsMax: UInt64 = 1 << 32
+  /// Least size of a store: its label and some extents.
   public static let storeBytesMin: UInt64 = 1 << 20
+  /// Stores that a pool may have: an extent map entry has eight bits for the store.
   public static let storesMax = 256
   /// Longest region, zone or node, in bytes of UTF-8.
   public static let placeBytesMax = 255

@@ -63,10 +63,12 @@ struct Program {
         message: "unknown command '\(first)'", remedy: NearestName.remedy(for: first, among: groups))
     }
     guard names.count > 1 else {
-      return UsageError(message: "what about the \(first)?", remedy: NearestName.remedy(for: "", among: verbs))
+      return UsageError(
+        message: "what about the \(first)?", remedy: NearestName.remedy(for: "", among: verbs))
     }
     return UsageError(
-      message: "unknown command '\(first) \(names[1])'", remedy: NearestName.remedy(for: names[1], among: verbs))
+      message: "unknown command '\(first) \(names[1])'",
+      remedy: NearestName.remedy(for: names[1], among: verbs))
   }
 
   private func report(_ message: String, cause: String?, remedy: String?) {

@@ -10,15 +10,20 @@ public struct Configuration: Sendable, Equatable {
   public var listenIsExplicit = false
   /// Threads that serve requests; 0: by the number of cores.
   public var reactors = 0
+  /// The control API.
   public var api = API()
+  /// What is written to stderr.
   public var log = Logging()
+  /// Bounds of what clients can take.
   public var limits = Limits()
+  /// What volumes get that were created without saying.
   public var volumes = Volumes()
   /// Names of volumes that are exported read-only, whatever the catalog says.
   public var readOnly: [String] = []
 
   /// The control API.
   public struct API: Sendable, Equatable {
+    /// Places where it is served; `resolve` sees to it that the pool's own socket is among them.
     public var listen: [HTTPEndpoint] = []
     /// Allows addresses that other machines can reach.
     public var remote = false
@@ -26,21 +31,29 @@ public struct Configuration: Sendable, Equatable {
 
   /// What is written to stderr.
   public struct Logging: Sendable, Equatable {
+    /// The least level that is written.
     public var level: Log.Level = .info
   }
 
   /// Bounds of what clients can take.
   public struct Limits: Sendable, Equatable {
+    /// NBD connections at a time.
     public var connections = 1024
+    /// Time that a client has for its handshake.
     public var handshakeSeconds = 10
+    /// Requests of one connection in flight.
     public var requestsPerConnection = 256
+    /// Requests of one reactor in flight.
     public var requestsPerReactor = 1024
+    /// Bytes of those requests, per connection.
     public var bytesPerConnection: UInt64 = 40 << 20
+    /// Bytes of those requests, per reactor.
     public var bytesPerReactor: UInt64 = 96 << 20
   }
 
   /// What volumes get that were created without saying.
   public struct Volumes: Sendable, Equatable {
+    /// Their extent size.
     public var extentBytes = ExtentSize.standard
   }
 
@@ -63,11 +76,17 @@ public struct Configuration: Sendable, Equatable {
 
 /// What the command line sets; each replaces what the file says.
 public struct ConfigurationOverrides: Sendable, Equatable {
+  /// `--listen`
   public var listen: [String] = []
+  /// `--reactors`, as it was written.
   public var reactors: String?
+  /// `--log-level`
   public var logLevel: String?
+  /// `--api-listen`
   public var apiListen: [String] = []
+  /// `--read-only`
   public var readOnly: [String] = []
 
+  /// Nothing is set.
   public init() {}
 }

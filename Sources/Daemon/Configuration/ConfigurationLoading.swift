@@ -29,7 +29,11 @@ extension Configuration {
     }
     try reader.apply(overrides)
     try reader.configuration.check()
-    return reader.configuration
+    var configuration = reader.configuration
+    // The commands look for the daemon there, whatever else is listened on.
+    let own = HTTPEndpoint.unix(path: apiSocket(of: directory))
+    if !configuration.api.listen.contains(own) { configuration.api.listen.insert(own, at: 0) }
+    return configuration
   }
 
   /// The number of reactors on a machine with so many cores.

@@ -86,19 +86,20 @@ struct ConfigurationReader {
       }
       configuration[keyPath: target] = level
     case .nbdEndpoints(let target):
-      configuration[keyPath: target] = try list(value, setting) { NBDEndpoint(parsing: $0) }
+      configuration[keyPath: target] = try list(value, setting) { try NBDEndpoint(checking: $0) }
       if target == \.listen { configuration.listenIsExplicit = true }
     case .httpEndpoints(let target):
       configuration[keyPath: target] = try list(value, setting) { HTTPEndpoint(parsing: $0) }
     case .volumeNames(let target):
       configuration[keyPath: target] = try list(value, setting) { name in
-        (try? Validation.checkName(name, of: "volume")) == nil ? nil : name
+        try Validation.checkName(name, of: "volume")
+        return name
       }
     }
   }
 
   private func list<Item: Equatable>(
-    _ value: JSONValue, _ setting: Setting, _ parse: (String) -> Item?
+    _ value: JSONValue, _ setting: Setting, _ parse: (String) throws -> Item?
   ) throws(GnomonError) -> [Item] {
     guard case .array(let values) = value else { throw wrong(value, setting.path, setting.allowed) }
     guard (setting.countBounds).contains(values.count) else {
@@ -109,8 +110,15 @@ struct ConfigurationReader {
     var items: [Item] = []
     for (index, value) in values.enumerated() {
       let path = "\(setting.path)[\(index)]"
-      guard case .string(let text) = value, let item = parse(text) else {
-        throw wrong(value, path, setting.allowedItem)
+      guard case .string(let text) = value else { throw wrong(value, path, setting.allowedItem) }
+      let item: Item
+      do {
+        guard let parsed = try parse(text) else { throw wrong(value, path, setting.allowedItem) }
+        item = parsed
+      } catch {
+        var error = error as? GnomonError ?? wrong(value, path, setting.allowedItem, because: "\(error)")
+        error.message = "wrong value of '\(path)'"
+        throw error
       }
       guard !items.contains(item) else {
         throw GnomonError(.invalid, "'\(path)' is there already: \(text)", remedy: "name it once")
@@ -128,8 +136,11 @@ struct ConfigurationReader {
     }
   }
 
-  private func wrong(_ value: JSONValue, _ path: String, _ allowed: String) -> GnomonError {
+  private func wrong(
+    _ value: JSONValue, _ path: String, _ allowed: String, because cause: String? = nil
+  ) -> GnomonError {
     GnomonError(
-      .invalid, "wrong value of '\(path)'", cause: "it is \(value.summary)", remedy: "allowed: \(allowed)")
+      .invalid, "wrong value of '\(path)'", cause: cause ?? "it is \(value.summary)",
+      remedy: "allowed: \(allowed)")
   }
 }

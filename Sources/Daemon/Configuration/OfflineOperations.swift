@@ -22,8 +22,10 @@ public protocol OfflineOperations: Sendable {
 public struct ServeOptions: Sendable, Equatable {
   /// Absolute path of the pool's folder.
   public var directory: String
+  /// Complete and checked.
   public var configuration: Configuration
 
+  /// Takes both as they are.
   public init(directory: String, configuration: Configuration) {
     self.directory = directory
     self.configuration = configuration
@@ -38,12 +40,16 @@ public struct CheckReport: Codable, Sendable, Equatable {
   public var errors: [CheckFinding]
   /// Oddities that lose nothing.
   public var warnings: [CheckFinding]
+  /// Stores that the catalog has.
   public var storeCount: Int
+  /// Volumes that the catalog has.
   public var volumeCount: Int
   /// Extents that have a live copy.
   public var mappedExtents: UInt64
+  /// What those extents take.
   public var mappedBytes: UInt64
 
+  /// Without findings, the pool is sound.
   public init(
     directory: String, errors: [CheckFinding] = [], warnings: [CheckFinding] = [], storeCount: Int,
     volumeCount: Int, mappedExtents: UInt64, mappedBytes: UInt64
@@ -60,9 +66,12 @@ public struct CheckReport: Codable, Sendable, Equatable {
 
 /// One thing that is wrong with a pool.
 public struct CheckFinding: Codable, Sendable, Equatable {
+  /// What is wrong, one sentence without a full stop.
   public var text: String
+  /// What can be done about it, where something can.
   public var remedy: String?
 
+  /// Takes both as they are.
   public init(_ text: String, remedy: String? = nil) {
     self.text = text
     self.remedy = remedy

@@ -41,7 +41,9 @@ struct Setting {
         summary: "Names of volumes that are exported read-only. Each must exist."),
       Setting(
         path: "api.listen", kind: .httpEndpoints(\.api.listen),
-        summary: "Where the control API is served. The commands look for the daemon at the default place. "
+        summary:
+          "Where the control API is served. The socket in the pool's folder is always among them, as the "
+          + "commands look for the daemon there. "
           + "Only the daemon's own user can connect to a unix socket; **anyone who can connect by TCP "
           + "controls the daemon**, as there is no authentication."),
       Setting(

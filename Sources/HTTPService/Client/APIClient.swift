@@ -78,7 +78,9 @@ public struct APIClient: Sendable {
     return answer
   }
 
-  private func perform(_ method: String, _ target: String, body: [UInt8]? = nil) throws(GnomonError) -> [UInt8] {
+  private func perform(_ method: String, _ target: String, body: [UInt8]? = nil) throws(GnomonError)
+    -> [UInt8]
+  {
     let (status, answer) = try client.send(method, target, body: body)
     if (200..<300).contains(status) { return answer }
     if let failure = JSONText.decode(ErrorBody.self, from: answer) { throw failure.error.gnomonError }

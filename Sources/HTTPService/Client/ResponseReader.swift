@@ -60,7 +60,8 @@ struct ResponseReader {
 
   private mutating func parse(_ head: [Substring]) throws(Problem) {
     let words = head[0].split(separator: " ", maxSplits: 2)
-    guard words.count >= 2, words[0].hasPrefix("HTTP/1."), let code = Int(words[1]), (100...599).contains(code)
+    guard words.count >= 2, words[0].hasPrefix("HTTP/1."), let code = Int(words[1]),
+      (100...599).contains(code)
     else { throw .malformed }
     status = code
     framing = code == 204 || code == 304 ? .length(0) : .untilClosed

@@ -81,17 +81,3 @@ struct JSONFields {
       .invalid, "wrong value of $.\(name)", cause: "it is \(value.summary)", remedy: "give \(expected)")
   }
 }
-
-extension JSONValue {
-  /// The value if it is short, else its kind.
-  public var summary: String {
-    switch self {
-    case .null: "null"
-    case .boolean(let flag): "\(flag)"
-    case .integer(let number): "\(number)"
-    case .number(let number): "\(number)"
-    case .string(let text): text.utf8.count <= 64 ? "\"\(text)\"" : "a long string"
-    case .array, .object: kind
-    }
-  }
-}

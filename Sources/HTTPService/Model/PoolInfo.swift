@@ -4,16 +4,20 @@ public struct PoolInfo: Codable, Sendable, Equatable {
   public var uuid: String
   /// Absolute path of the pool's folder.
   public var directory: String
+  /// Stores that the pool has.
   public var storeCount: Int
+  /// Volumes that the pool has.
   public var volumeCount: Int
   /// What all stores can hold.
   public var sizeBytes: UInt64
   /// What is taken of it, by extents and by the stores' own labels.
   public var usedBytes: UInt64
+  /// What is left of it for extents.
   public var freeBytes: UInt64
   /// The sum of the volumes' sizes; may exceed `sizeBytes`, as volumes are thin.
   public var provisionedBytes: UInt64
 
+  /// Takes every figure as it is.
   public init(
     uuid: String, directory: String, storeCount: Int, volumeCount: Int, sizeBytes: UInt64, usedBytes: UInt64,
     freeBytes: UInt64, provisionedBytes: UInt64

@@ -1,26 +1,37 @@
 /// What the daemon is doing: the answer to `GET /v1/status`.
 public struct Status: Codable, Sendable, Equatable {
+  /// `Version.current` of the daemon.
   public var version: String
+  /// The process that serves the pool.
   public var pid: Int32
+  /// Since the control API began to answer.
   public var uptimeSeconds: UInt64
   /// Absolute path of the pool's folder.
   public var directory: String
   /// URIs that NBD clients can connect to, without an export name.
   public var listeners: [String]
+  /// Threads that serve requests.
   public var reactors: Int
   /// Open NBD connections.
   public var connections: Int
   /// NBD connections since the start, refused ones included.
   public var connectionsAccepted: UInt64
+  /// NBD connections that were closed because there were too many.
   public var connectionsRefused: UInt64
+  /// NBD requests that are being worked on.
   public var requestsInFlight: Int
+  /// Bytes of those requests.
   public var bytesInFlight: UInt64
   /// All volumes together, since the start.
   public var io: IOCounters
+  /// Sorted by name.
   public var volumes: [VolumeStatus]
+  /// Sorted by name.
   public var stores: [StoreStatus]
+  /// Where the memory goes.
   public var memory: MemoryStatus
 
+  /// Figures that are not known yet are 0.
   public init(
     version: String, pid: Int32, uptimeSeconds: UInt64, directory: String, listeners: [String],
     reactors: Int, connections: Int, connectionsAccepted: UInt64 = 0, connectionsRefused: UInt64 = 0,
@@ -47,16 +58,24 @@ public struct Status: Codable, Sendable, Equatable {
 
 /// Operations since the start.
 public struct IOCounters: Codable, Sendable, Equatable {
+  /// Reads that were asked for.
   public var reads: UInt64
+  /// Writes that were asked for.
   public var writes: UInt64
+  /// Flushes that were asked for.
   public var flushes: UInt64
+  /// Trims that were asked for.
   public var trims: UInt64
+  /// Zeroing writes that were asked for.
   public var zeroes: UInt64
+  /// Bytes that were read.
   public var readBytes: UInt64
+  /// Bytes that were written, zeroes and trims aside.
   public var writtenBytes: UInt64
   /// Operations that were answered with an error.
   public var errors: UInt64
 
+  /// Counters start at 0.
   public init(
     reads: UInt64 = 0, writes: UInt64 = 0, flushes: UInt64 = 0, trims: UInt64 = 0, zeroes: UInt64 = 0,
     readBytes: UInt64 = 0, writtenBytes: UInt64 = 0, errors: UInt64 = 0
@@ -74,10 +93,14 @@ public struct IOCounters: Codable, Sendable, Equatable {
 
 /// What one volume's clients did.
 public struct VolumeStatus: Codable, Sendable, Equatable {
+  /// The volume.
   public var name: String
+  /// NBD connections that have it open.
   public var connections: Int
+  /// What clients asked of it.
   public var io: IOCounters
 
+  /// Takes every figure as it is.
   public init(name: String, connections: Int, io: IOCounters) {
     self.name = name
     self.connections = connections
@@ -87,10 +110,14 @@ public struct VolumeStatus: Codable, Sendable, Equatable {
 
 /// What was done to one store.
 public struct StoreStatus: Codable, Sendable, Equatable {
+  /// The store.
   public var name: String
+  /// Whether it serves.
   public var state: StoreState
+  /// What was done to it.
   public var io: IOCounters
 
+  /// Takes every figure as it is.
   public init(name: String, state: StoreState, io: IOCounters) {
     self.name = name
     self.state = state
@@ -107,6 +134,7 @@ public struct MemoryStatus: Codable, Sendable, Equatable {
   /// Buffers of requests.
   public var bufferBytes: UInt64
 
+  /// Figures that are not known are 0.
   public init(residentBytes: UInt64 = 0, mapBytes: UInt64 = 0, bufferBytes: UInt64 = 0) {
     self.residentBytes = residentBytes
     self.mapBytes = mapBytes

@@ -2,24 +2,36 @@ public import Primitives
 
 /// A store as the daemon sees it.
 public struct StoreInfo: Codable, Sendable, Equatable {
+  /// Unique within the pool.
   public var name: String
+  /// Also in the label that the store carries.
   public var uuid: String
+  /// What kind of place it is.
   public var kind: StoreKind
   /// Absolute path of the file or device.
   public var path: String
   /// 0 is the fastest.
   public var tier: Int
+  /// Empty if nobody said.
   public var region: String
+  /// Empty if nobody said.
   public var zone: String
+  /// Empty if nobody said.
   public var node: String
   /// Per GiB and month, in any one currency.
   public var cost: Double
+  /// How the file or device is opened.
   public var cache: CacheMode
+  /// What the store may occupy, its label included.
   public var sizeBytes: UInt64
+  /// Taken by extents.
   public var usedBytes: UInt64
+  /// Left for extents.
   public var freeBytes: UInt64
+  /// Whether it serves.
   public var state: StoreState
 
+  /// Takes every figure as it is.
   public init(
     name: String, uuid: String, kind: StoreKind, path: String, tier: Int, region: String, zone: String,
     node: String, cost: Double, cache: CacheMode, sizeBytes: UInt64, usedBytes: UInt64, freeBytes: UInt64,
@@ -63,8 +75,10 @@ public enum StoreState: String, Codable, Sendable, CaseIterable {
 
 /// The answer to `GET /v1/stores`.
 public struct StoreList: Codable, Sendable, Equatable {
+  /// Sorted by name.
   public var stores: [StoreInfo]
 
+  /// Wraps the list.
   public init(stores: [StoreInfo]) {
     self.stores = stores
   }
@@ -72,18 +86,28 @@ public struct StoreList: Codable, Sendable, Equatable {
 
 /// What is needed to add a store: the body of `POST /v1/stores`.
 public struct StoreRequest: Codable, Sendable, Equatable {
+  /// See `Validation.checkName`.
   public var name: String
+  /// Only a file can be added so far.
   public var kind: StoreKind
   /// Absolute path of the file or device.
   public var path: String
+  /// What the store may occupy; a multiple of 4096.
   public var sizeBytes: UInt64
+  /// 0 is the fastest.
   public var tier: Int
+  /// Where it is; may be empty.
   public var region: String
+  /// Where in the region it is; may be empty.
   public var zone: String
+  /// On which machine it is; may be empty.
   public var node: String
+  /// Per GiB and month, in any one currency.
   public var cost: Double
+  /// How the file or device is to be opened.
   public var cache: CacheMode
 
+  /// What is not said has its default.
   public init(
     name: String, kind: StoreKind = .file, path: String, sizeBytes: UInt64, tier: Int = 0,
     region: String = "", zone: String = "", node: String = "", cost: Double = 0, cache: CacheMode = .direct

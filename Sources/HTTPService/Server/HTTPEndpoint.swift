@@ -51,6 +51,7 @@ public enum HTTPEndpoint: Sendable, Equatable {
 }
 
 extension HTTPEndpoint: CustomStringConvertible {
+  /// The form that `init(parsing:)` reads.
   public var description: String {
     switch self {
     case .unix(let path): "unix:" + path

@@ -9,7 +9,9 @@ import Synchronization
 final class HTTPListener: @unchecked Sendable {
   let endpoint: HTTPEndpoint
   let control: any ControlPlane
+  private let limits: HTTPLimits
   private let socket: Mutex<ListeningSocket?>
+  /// The address of libmicrohttpd's daemon; 0 once it was stopped.
   private let daemon = Mutex<UInt>(0)
   private let state = Mutex(State())
 
@@ -18,10 +20,13 @@ final class HTTPListener: @unchecked Sendable {
     var exchanges: [ObjectIdentifier: Exchange] = [:]
   }
 
-  init(_ endpoint: HTTPEndpoint, control: any ControlPlane) throws(GnomonError) {
+  init(
+    _ endpoint: HTTPEndpoint, control: any ControlPlane, limits: HTTPLimits
+  ) throws(GnomonError) {
     let socket = try ListeningSocket(endpoint)
     self.endpoint = socket.endpoint
     self.control = control
+    self.limits = limits
     let descriptor = socket.descriptor.raw
     self.socket = Mutex(consume socket)
     try start(on: descriptor)
@@ -38,8 +43,8 @@ final class HTTPListener: @unchecked Sendable {
       options += values
     }
     add(.LISTEN_SOCKET, socket)
-    add(.CONNECTION_LIMIT, HTTPLimits.connections)
-    add(.CONNECTION_TIMEOUT, HTTPLimits.idleSeconds)
+    add(.CONNECTION_LIMIT, limits.connections)
+    add(.CONNECTION_TIMEOUT, limits.idleSeconds)
     add(.CONNECTION_MEMORY_LIMIT, HTTPLimits.connectionBytes)
     // Functions go by address: a variable argument can not be one.
     add(.NOTIFY_COMPLETED, unsafe unsafeBitCast(requestCompleted, to: Int.self), Int(bitPattern: context))
@@ -66,7 +71,7 @@ final class HTTPListener: @unchecked Sendable {
     state.withLock { $0.isStopping = true }
     _ = unsafe MHD_quiesce_daemon(handle)
     socket.withLock { $0 = nil }
-    waitForExchanges(milliseconds: HTTPLimits.stopMilliseconds)
+    waitForExchanges(milliseconds: limits.stopMilliseconds)
     // What is still at work is answered for it; its own answer comes too late and is dropped. Stopping
     // with suspended connections is forbidden.
     for exchange in state.withLock({ Array($0.exchanges.values) }) {

@@ -8,11 +8,18 @@ public final class HTTPServer: Sendable {
   public let endpoints: [HTTPEndpoint]
 
   /// Binds every endpoint and begins to answer. Fails as a whole if one of them can not be had.
-  public init(listening endpoints: [HTTPEndpoint], control: any ControlPlane) throws(GnomonError) {
+  public convenience init(listening endpoints: [HTTPEndpoint], control: any ControlPlane) throws(GnomonError)
+  {
+    try self.init(listening: endpoints, control: control, limits: HTTPLimits())
+  }
+
+  init(
+    listening endpoints: [HTTPEndpoint], control: any ControlPlane, limits: HTTPLimits
+  ) throws(GnomonError) {
     var listeners: [HTTPListener] = []
     do {
       for endpoint in endpoints {
-        listeners.append(try HTTPListener(endpoint, control: control))
+        listeners.append(try HTTPListener(endpoint, control: control, limits: limits))
       }
     } catch {
       for listener in listeners { listener.stop() }

@@ -1,6 +1,6 @@
 /// Guesses what somebody meant who wrote a name that does not exist.
 public enum NearestName {
-  /// The candidate that is closest to `name` by edits, if it is close enough to be worth a suggestion.
+  /// The candidate that is closest to `name` by edits, if it is close enough, or else begins with it.
   public static func suggestion(for name: String, among candidates: [String]) -> String? {
     let limit = max(1, min(3, name.count / 3))
     var best: (name: String, distance: Int)?
@@ -8,6 +8,7 @@ public enum NearestName {
       let distance = distance(Array(name.lowercased()), Array(candidate.lowercased()))
       if distance <= limit, distance < best?.distance ?? .max { best = (candidate, distance) }
     }
+    if best == nil, name.count >= 2 { return candidates.first { $0.hasPrefix(name) } }
     return best?.name
   }
 

@@ -17,7 +17,9 @@ extension StoreRequest {
         .invalid, "store '\(spec.name)' has no size", remedy: "add ,size=SIZE, for example ,size=100G")
     }
     guard let size = ByteSize(parsing: sizeText) else { throw wrong("size", ByteSize.hint) }
-    guard let tier = Int(spec.keys["tier"] ?? "0") else { throw wrong("tier", "give a number from 0 (fastest)") }
+    guard let tier = Int(spec.keys["tier"] ?? "0") else {
+      throw wrong("tier", "give a number from 0 (fastest)")
+    }
     guard let cost = Double(spec.keys["cost"] ?? "0") else { throw wrong("cost", "give a number") }
     guard let cache = CacheMode(rawValue: spec.keys["cache"] ?? CacheMode.direct.rawValue) else {
       throw wrong("cache", "allowed: " + CacheMode.allCases.map(\.rawValue).joined(separator: ", "))
@@ -36,7 +38,8 @@ extension VolumeRequest {
 
   /// Reads and checks a volume from the command line.
   init(spec text: String) throws(GnomonError) {
-    let spec = try SpecText(parsing: text, kind: "volume", form: "NAME=SIZE[,extent=SIZE]", allowed: Self.keys)
+    let spec = try SpecText(
+      parsing: text, kind: "volume", form: "NAME=SIZE[,extent=SIZE]", allowed: Self.keys)
     guard let size = ByteSize(parsing: spec.value) else {
       throw GnomonError(
         .invalid, "volume '\(spec.name)': wrong size '\(spec.value)'", remedy: ByteSize.hint)

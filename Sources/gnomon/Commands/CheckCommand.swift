@@ -9,8 +9,8 @@ extension Command {
       path: ["check"], summary: "Verify a pool that is not served",
       positionals: [PositionalSpec(name: "DIR", isOptional: true)], options: [.pool, .json],
       details: [
-        "Compares the catalog with the stores: labels, slots, checksums. Nothing is changed. Ends with status 5 "
-          + "if errors are found.",
+        "Compares the catalog with the stores: labels, slots, checksums. Nothing is changed. Ends with "
+          + "status 5 if errors are found."
       ],
       examples: [.init(text: "By its folder", line: "gnomon check /srv/pool")])
   ) { run in

@@ -17,12 +17,13 @@ extension Command {
       path: ["pool", "create"], summary: "Create a pool with its stores and volumes",
       positionals: [PositionalSpec(name: "DIR")], options: [store, volume, .json],
       details: [
-        "DIR is made if it does not exist; a pool that is there already is refused. No daemon is needed.",
+        "DIR is made if it does not exist; a pool that is there already is refused. No daemon is needed."
       ] + storeSpecDetails + volumeSpecDetails,
       examples: [
         .init(
           text: "One store in a file, one volume",
-          line: "gnomon pool create /srv/pool --store fast=/srv/fast.img,size=100G,tier=0 --volume disk0=20G"),
+          line: "gnomon pool create /srv/pool --store fast=/srv/fast.img,size=100G,tier=0 "
+            + "--volume disk0=20G"),
         .init(
           text: "A fast and a slow device, two volumes",
           line: "gnomon pool create /srv/pool --store nvme=/dev/nvme0n1,size=400G,tier=0 "

@@ -3,16 +3,19 @@ import HTTPService
 
 extension Command {
   private static let listen = OptionSpec(
-    name: "listen", value: "URI", summary: "where NBD clients connect: nbd://HOST:PORT or "
+    name: "listen", value: "URI",
+    summary: "where NBD clients connect: nbd://HOST:PORT or "
       + "nbd+unix:///?socket=PATH", isRepeatable: true)
   private static let config = OptionSpec(
-    name: "config", value: "FILE", summary: "the configuration file; without it, DIR/gnomon.json5 if it exists")
+    name: "config", value: "FILE",
+    summary: "the configuration file; without it, DIR/gnomon.json5 if it exists")
   private static let reactors = OptionSpec(
     name: "reactors", value: "N", summary: "threads that serve requests; 0: by the number of cores")
   private static let logLevel = OptionSpec(
     name: "log-level", value: "LEVEL", summary: "debug, info, warning or error")
   private static let apiListen = OptionSpec(
-    name: "api-listen", value: "ADDRESS", summary: "where the control API is served: unix:PATH or "
+    name: "api-listen", value: "ADDRESS",
+    summary: "where the control API is served: unix:PATH or "
       + "http://127.0.0.1:PORT", isRepeatable: true)
   private static let readOnly = OptionSpec(
     name: "read-only", value: "NAME", summary: "export this volume read-only", isRepeatable: true)
@@ -33,7 +36,9 @@ extension Command {
           text: "Serve on TCP", line: "gnomon serve --pool /srv/pool --listen nbd://127.0.0.1:10809"),
         .init(
           text: "Serve on a unix socket elsewhere, and say more in the log",
-          line: "gnomon serve --pool /srv/pool --listen 'nbd+unix:///?socket=/run/gnomon.sock' --log-level debug"),
+          line:
+            "gnomon serve --pool /srv/pool --listen 'nbd+unix:///?socket=/run/gnomon.sock' "
+            + "--log-level debug"),
       ])
   ) { run in
     let directory = try run.poolDirectory()

@@ -34,25 +34,32 @@ extension Command {
       "\(ByteSize(rawValue: memory.residentBytes)) (maps \(ByteSize(rawValue: memory.mapBytes)), "
         + "buffers \(ByteSize(rawValue: memory.bufferBytes)))")
     var volumes = Table([.init(title: "VOLUME"), .init(title: "CONNECTIONS", alignment: .right)] + ioColumns)
-    for volume in status.volumes { volumes.add([volume.name, "\(volume.connections)"] + cells(of: volume.io)) }
+    for volume in status.volumes {
+      volumes.add([volume.name, "\(volume.connections)"] + cells(of: volume.io))
+    }
     var stores = Table([.init(title: "STORE"), .init(title: "STATE")] + ioColumns)
     for store in status.stores { stores.add([store.name, store.state.rawValue] + cells(of: store.io)) }
     return list.text + "\n" + volumes.text + "\n" + stores.text
   }
 
-  private static let ioColumns = ["READS", "READ", "WRITES", "WRITTEN", "FLUSHES", "TRIMS", "ZEROES", "ERRORS"]
-    .map { Table.Column(title: $0, alignment: .right) }
+  private static let ioColumns = [
+    "READS", "READ", "WRITES", "WRITTEN", "FLUSHES", "TRIMS", "ZEROES", "ERRORS",
+  ]
+  .map { Table.Column(title: $0, alignment: .right) }
 
   private static func cells(of io: IOCounters) -> [String] {
     [
       "\(io.reads)", "\(ByteSize(rawValue: io.readBytes))", "\(io.writes)",
-      "\(ByteSize(rawValue: io.writtenBytes))", "\(io.flushes)", "\(io.trims)", "\(io.zeroes)", "\(io.errors)",
+      "\(ByteSize(rawValue: io.writtenBytes))", "\(io.flushes)", "\(io.trims)", "\(io.zeroes)",
+      "\(io.errors)",
     ]
   }
 
   /// `3 d 4 h`, `5 min 6 s`: the two largest units.
   static func duration(_ seconds: UInt64) -> String {
-    let parts = [("d", seconds / 86_400), ("h", seconds / 3600 % 24), ("min", seconds / 60 % 60), ("s", seconds % 60)]
+    let parts = [
+      ("d", seconds / 86_400), ("h", seconds / 3600 % 24), ("min", seconds / 60 % 60), ("s", seconds % 60),
+    ]
     let shown = parts.drop { $0.1 == 0 }.prefix(2)
     return shown.isEmpty ? "0 s" : shown.map { "\($0.1) \($0.0)" }.joined(separator: " ")
   }

@@ -7,7 +7,7 @@ extension Command {
   static let volumeSpecDetails = [
     "A volume is written NAME=SIZE, SIZE being a multiple of 4096 bytes like 20G, 20GiB or 1.5T. extent= is "
       + "the size of the pieces that it is placed in: a power of two from 64K to 64M, 1M by default. "
-      + "Volumes are thin: they take room as they are written.",
+      + "Volumes are thin: they take room as they are written."
   ]
 
   static let volumeCommands = [volumeCreate, volumeList, volumeShow, volumeResize, volumeDelete]
@@ -92,7 +92,7 @@ extension Command {
       options: [.pool, force, .json],
       details: [
         "Growing is safe while clients are attached. Shrinking needs --force if data lies beyond the new "
-          + "end; that data is lost.",
+          + "end; that data is lost."
       ],
       examples: [.init(text: "Grow to 40 GiB", line: "gnomon volume resize --pool /srv/pool disk0 40G")])
   ) { run in

@@ -1,0 +1,253 @@
+import Daemon
+import HTTPService
+import Primitives
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import gnomon
+
+/// Whole command lines, against a real server where they need one.
+@Suite struct ProgramTests: Sendable {
+  private let folder = TemporaryFolder()
+  private let control = FakeControlPlane()
+  private let offline = FakeOffline()
+
+  private struct Run: Sendable {
+    var status: Int32
+    var output: String
+    var errors: String
+  }
+
+  private final class Sink: Sendable {
+    let text = Mutex("")
+
+    var output: TextOutput { TextOutput { text in self.text.withLock { $0 += text } } }
+  }
+
+  private func run(_ words: String..., environment: [String: String] = [:]) -> Run {
+    let output = Sink()
+    let errors = Sink()
+    let context = CommandContext(
+      environment: environment, workingDirectory: "/work", output: output.output, errors: errors.output,
+      offline: offline)
+    let status = Program(context: context).run(words)
+    return Run(
+      status: status.rawValue, output: output.text.withLock { $0 }, errors: errors.text.withLock { $0 })
+  }
+
+  private func withServer(_ body: @escaping @Sendable (String) throws -> Void) async throws {
+    try await onThread {
+      let server = try HTTPServer(
+        listening: [.unix(path: Configuration.apiSocket(of: folder.path))], control: control)
+      defer { server.stop() }
+      try body(folder.path)
+    }
+  }
+
+  @Test func createsPoolsInTheFixedForm() throws {
+    let run = run(
+      "pool", "create", "p", "--store", "fast=f.img,size=1G,tier=0", "--store", "slow=/s.img,size=2G,tier=2",
+      "--volume", "disk0=512M", "--volume", "disk1=1G,extent=64K")
+    #expect(run.status == 0)
+    #expect(run.errors == "")
+    #expect(run.output.contains("Serve it with: gnomon serve --pool /work/p\n"))
+    let call = try #require(offline.created)
+    #expect(call.directory == "/work/p")
+    #expect(call.stores.map(\.path) == ["/work/f.img", "/s.img"])
+    #expect(call.volumes.map(\.extentBytes) == [nil, 65536])
+  }
+
+  @Test func refusesWrongPoolsBeforeAnythingIsDone() {
+    #expect(run("pool", "create", "p").status == 2)
+    #expect(run("pool", "create", "--store", "a=b,size=1G").status == 2)
+    let twice = run("pool", "create", "p", "--store", "a=b,size=1G", "--volume", "v=1G", "--volume", "v=2G")
+    #expect(twice.status == 2)
+    #expect(twice.errors == "gnomon: two volumes are named 'v'\n  give each its own name\n")
+    #expect(offline.created == nil)
+  }
+
+  @Test func servesInTheFixedForm() throws {
+    offline.result = 0
+    let run = run(
+      "serve", "--pool", folder.path, "--listen", "nbd://127.0.0.1:10809", "--listen",
+      "nbd+unix:///?socket=/s",
+      "--reactors=2", "--read-only", "disk0")
+    #expect(run.status == 0)
+    let options = try #require(offline.served)
+    #expect(options.directory == folder.path)
+    #expect(options.configuration.listen == [.tcp(host: "127.0.0.1", port: 10809), .unix(path: "/s")])
+    #expect(options.configuration.reactors == 2)
+    #expect(options.configuration.readOnly == ["disk0"])
+  }
+
+  @Test func wrongServeOptionsAreTold() {
+    let run = run("serve", "--pool", folder.path, "--listen", "tcp://x")
+    #expect(run.status == 2)
+    #expect(
+      run.errors.hasPrefix("gnomon: --listen: wrong value of 'listen[0]': \"tcp://x\" is not an NBD URI"))
+    #expect(offline.served == nil)
+  }
+
+  @Test func checksPools() {
+    #expect(run("check", "/p").output == "1 store, 2 volumes, 3 mapped extents (3 MiB): no errors\n")
+    offline.findings = [CheckFinding("slot 5 of store fast is used twice", remedy: "restore from a copy")]
+    let bad = run("check", "/p")
+    #expect(bad.status == 5)
+    #expect(bad.output.hasPrefix("error: slot 5 of store fast is used twice\n  restore from a copy\n"))
+    let json = run("check", "--pool", "/p", "--json")
+    #expect(JSONText.decode(CheckReport.self, from: Array(json.output.utf8))?.errors == offline.findings)
+  }
+
+  @Test func saysWhenNoDaemonRuns() {
+    let run = run("volume", "list", "--pool", folder.path)
+    #expect(run.status == 3)
+    #expect(run.output == "")
+    #expect(run.errors.hasPrefix("gnomon: no daemon answers at \(folder.path)/api.sock"))
+    #expect(run.errors.hasSuffix("\n  start it: gnomon serve --pool \(folder.path)\n"))
+  }
+
+  @Test func listsForPeopleAndPrograms() async throws {
+    try await withServer { pool in
+      #expect(
+        run("volume", "list", "--pool", pool).output == """
+          NAME     SIZE  MAPPED  EXTENT  ACCESS      CONNECTIONS
+          disk0  20 GiB   5 MiB   1 MiB  read-write            1
+
+          """)
+      #expect(
+        run("store", "list", environment: ["GNOMON_POOL": pool]).output == """
+          NAME  TIER  STATE      SIZE   USED      FREE  CACHE   PATH
+          fast     0  online  100 GiB  1 MiB  99.9 GiB  direct  /srv/fast.img
+
+          """)
+      let json = run("volume", "list", "--pool", pool, "--json").output
+      #expect(JSONText.decode(VolumeList.self, from: Array(json.utf8))?.volumes.map(\.name) == ["disk0"])
+      #expect(run("pool", "show", pool).output.contains("provisioned:  20 GiB\n"))
+      #expect(run("status", pool).output.contains("up 1 d 2 h\n"))
+      #expect(run("store", "show", "--pool", pool, "fast").output.contains("tier:    0\n"))
+    }
+  }
+
+  @Test func showsHowToAttachAVolume() async throws {
+    try await withServer { pool in
+      let output = run("volume", "show", "disk0", "--pool", pool).output
+      #expect(output.contains("uri:          nbd://127.0.0.1:10809/disk0\n"))
+      #expect(output.contains("uri:          nbd+unix:///disk0?socket=/srv/pool/nbd.sock\n"))
+    }
+  }
+
+  @Test func managesVolumesAndStores() async throws {
+    try await withServer { pool in
+      let environment = ["GNOMON_POOL": pool]
+      #expect(
+        run("volume", "create", "a b=1G", environment: environment).output
+          == "Created the volume a b: 1 GiB.\n")
+      #expect(run("volume", "create", "a b=1G", environment: environment).status == 4)
+      #expect(run("volume", "resize", "a b", "2G", environment: environment).status == 0)
+      let shrink = run("volume", "resize", "a b", "1G", environment: environment)
+      #expect(shrink.status == 4)
+      #expect(shrink.errors == "gnomon: the volume would lose data\n  add --force\n")
+      #expect(run("volume", "resize", "--force", "a b", "1G", environment: environment).status == 0)
+      #expect(run("volume", "resize", "a b", "1001", environment: environment).status == 2)
+      #expect(run("volume", "delete", "a b", environment: environment).status == 0)
+      #expect(run("volume", "delete", "a b", environment: environment).status == 6)
+      #expect(run("volume", "delete", "disk0", environment: environment).status == 4)
+      #expect(run("store", "add", "s=x,size=1G,tier=1", environment: environment).status == 0)
+      #expect(run("store", "show", "s", environment: environment).output.contains("/work/x\n"))
+      #expect(run("store", "remove", "s", environment: environment).status == 0)
+    }
+  }
+
+  @Test func failuresOfTheDaemonAreTold() async throws {
+    try await withServer { pool in
+      control.fail(
+        with: GnomonError(.full, "no room is left", cause: "all stores are full", remedy: "add a store"))
+      let run = run("volume", "create", "x=1G", "--pool", pool)
+      #expect(run.status == 7)
+      #expect(run.output == "")
+      #expect(run.errors == "gnomon: no room is left: all stores are full\n  add a store\n")
+    }
+  }
+
+  @Test(arguments: [
+    ([], "no command is named"), (["pol"], "unknown command 'pol'"), (["pool"], "what about the pool?"),
+    (["volume", "lst"], "unknown command 'volume lst'"),
+    (["--pool", "x", "status"], "the command comes before --pool"),
+    (["help", "nothing"], "unknown command 'nothing'"), (["status"], "no pool is named"),
+    (["status", "a", "--pool", "b"], "two pools are named: 'a' and 'b'"),
+    (["version", "x"], "unexpected argument 'x'"),
+  ])
+  func wrongUseEndsWithStatus2(words: [String], message: String) {
+    let errors = Sink()
+    let context = CommandContext(output: errors.output, errors: errors.output, offline: offline)
+    #expect(Program(context: context).run(words) == .usage)
+    let text = errors.text.withLock { $0 }
+    #expect(text.hasPrefix("gnomon: \(message)\n"), "\(text)")
+    #expect(text.contains("\nusage: gnomon "), "\(text)")
+  }
+
+  @Test func helpGoesToStdout() {
+    #expect(run("help").output.contains("  pool create    Create a pool"))
+    #expect(run("--help").status == 0)
+    #expect(run("pool", "--help").output.contains("pool show"))
+    let help = run("pool", "create", "--help")
+    #expect(help.status == 0)
+    #expect(help.output == run("help", "pool", "create").output)
+    #expect(help.output.hasPrefix("usage: gnomon pool create DIR --store SPEC [--store SPEC]…"))
+    #expect(run("version").output == "gnomon \(Version.current)\n")
+    #expect(run("--version").output == run("version").output)
+  }
+}
+
+/// Remembers what it was asked to do.
+private final class FakeOffline: OfflineOperations {
+  struct Created: Sendable {
+    var directory: String
+    var stores: [StoreRequest]
+    var volumes: [VolumeRequest]
+  }
+
+  private struct State {
+    var created: Created?
+    var served: ServeOptions?
+    var findings: [CheckFinding] = []
+    var result: Int32 = 0
+  }
+
+  private let state = Mutex(State())
+
+  var created: Created? { state.withLock { $0.created } }
+  var served: ServeOptions? { state.withLock { $0.served } }
+
+  var findings: [CheckFinding] {
+    get { state.withLock { $0.findings } }
+    set { state.withLock { $0.findings = newValue } }
+  }
+
+  var result: Int32 {
+    get { state.withLock { $0.result } }
+    set { state.withLock { $0.result = newValue } }
+  }
+
+  func createPool(
+    directory: String, stores: [StoreRequest], volumes: [VolumeRequest]
+  ) throws(GnomonError) -> PoolInfo {
+    state.withLock { $0.created = Created(directory: directory, stores: stores, volumes: volumes) }
+    return PoolInfo(
+      uuid: "u", directory: directory, storeCount: stores.count, volumeCount: volumes.count,
+      sizeBytes: 3 << 30,
+      usedBytes: 0, freeBytes: 3 << 30, provisionedBytes: 1 << 30)
+  }
+
+  func checkPool(directory: String) throws(GnomonError) -> CheckReport {
+    CheckReport(
+      directory: directory, errors: findings, storeCount: 1, volumeCount: 2, mappedExtents: 3,
+      mappedBytes: 3 << 20)
+  }
+
+  func serve(_ options: ServeOptions) throws(GnomonError) -> Int32 {
+    state.withLock { $0.served = options }
+    return result
+  }
+}

@@ -1,0 +1,140 @@
+import Primitives
+import TestSupport
+import Testing
+
+@testable import HTTPService
+
+/// docs/api.md: its examples are real answers, so a change of the interface shows in its diff.
+@Suite struct APIDocumentTests {
+  @Test func isUpToDate() async throws {
+    let text = try await document()
+    let difference = try Golden.difference(text, from: "docs/api.md")
+    #expect(difference == nil)
+  }
+
+  private func document() async throws -> String {
+    var text = Self.head
+    for call in Self.calls {
+      let request = HTTPRequest(
+        method: call.method, path: call.path, contentType: call.body == nil ? nil : "application/json",
+        body: Array((call.body ?? "").utf8))
+      let response = await APIHandler(control: FakeControlPlane()).answer(request)
+      #expect(response.status == call.status, "\(call.method) \(call.path)")
+      text += "\n### `\(call.method) \(call.pattern)`\n\n\(call.summary)\n"
+      if let body = call.body {
+        text += "\nRequest body:\n\n```json\n\(try Self.pretty(Array(body.utf8)))\n```\n"
+      }
+      text += "\nAnswer \(response.status)"
+      if !response.body.isEmpty { text += ":\n\n```json\n\(try Self.pretty(response.body))\n```" }
+      text += "\n"
+    }
+    text += "\n## Failures\n\n| HTTP status | code |\n| --- | --- |\n"
+    for code in GnomonError.Code.allCases {
+      text += "| \(APIHandler.status(of: code)) | `\(code.rawValue)` |\n"
+    }
+    return text + Self.tail
+  }
+
+  private struct Call {
+    let method: String
+    let path: String
+    let pattern: String
+    let summary: String
+    var body: String?
+    let status: UInt32
+  }
+
+  private static let calls = [
+    Call(method: "GET", path: "/v1/pool", pattern: "/v1/pool", summary: "The pool as a whole.", status: 200),
+    Call(
+      method: "GET", path: "/v1/status", pattern: "/v1/status",
+      summary: "What the daemon is doing. Counters count from its start.", status: 200),
+    Call(
+      method: "GET", path: "/v1/stores", pattern: "/v1/stores", summary: "All stores, by name.", status: 200),
+    Call(
+      method: "GET", path: "/v1/stores/fast", pattern: "/v1/stores/{name}",
+      summary: "One store. `state` is `online`, `failed` or `offline`.", status: 200),
+    Call(
+      method: "POST", path: "/v1/stores", pattern: "/v1/stores",
+      summary: "Adds a store. `name`, `path` (absolute) and `sizeBytes` are required; the others have the "
+        + "defaults `kind` `file`, `tier` 0, `cost` 0, `cache` `direct`, and empty `region`, `zone`, `node`.",
+      body: #"{"name":"slow","path":"/dev/sdb","sizeBytes":4398046511104,"tier":2,"cost":0.01}"#,
+      status: 201),
+    Call(
+      method: "DELETE", path: "/v1/stores/fast", pattern: "/v1/stores/{name}",
+      summary: "Removes a store that holds no extents.", status: 204),
+    Call(
+      method: "GET", path: "/v1/volumes", pattern: "/v1/volumes", summary: "All volumes, by name.",
+      status: 200),
+    Call(
+      method: "GET", path: "/v1/volumes/disk0", pattern: "/v1/volumes/{name}", summary: "One volume.",
+      status: 200),
+    Call(
+      method: "POST", path: "/v1/volumes", pattern: "/v1/volumes",
+      summary: "Creates a volume. `name` and `sizeBytes` (a multiple of 4096) are required; without "
+        + "`extentBytes` the daemon's default is taken; `readOnly` is false by default.",
+      body: #"{"name":"disk1","sizeBytes":10737418240,"extentBytes":65536}"#, status: 201),
+    Call(
+      method: "PATCH", path: "/v1/volumes/disk0", pattern: "/v1/volumes/{name}",
+      summary:
+        "Changes the size. Without `force`, shrinking is refused if extents beyond the new end are mapped.",
+      body: #"{"sizeBytes":42949672960,"force":false}"#, status: 200),
+    Call(
+      method: "DELETE", path: "/v1/volumes/disk9", pattern: "/v1/volumes/{name}",
+      summary:
+        "Deletes a volume that no client has attached, with all its data: 204 without a body. Here is the "
+        + "answer for a volume that does not exist.", status: 404),
+  ]
+
+  /// The JSON as it is read best, its keys sorted.
+  private static func pretty(_ bytes: [UInt8]) throws -> String {
+    String(
+      decoding: JSONText.encode(Encoded(value: try JSONValue(parsing: bytes)), pretty: true).dropLast(),
+      as: UTF8.self)
+  }
+
+  private struct Encoded: Encodable {
+    let value: JSONValue
+
+    func encode(to encoder: any Encoder) throws {
+      var single = encoder.singleValueContainer()
+      switch value {
+      case .null: try single.encodeNil()
+      case .boolean(let flag): try single.encode(flag)
+      case .integer(let number): try single.encode(number)
+      case .number(let number): try single.encode(number)
+      case .string(let text): try single.encode(text)
+      case .array(let items): try single.encode(items.map { Encoded(value: $0) })
+      case .object(let fields): try single.encode(fields.mapValues { Encoded(value: $0) })
+      }
+    }
+  }
+
+  private static let head = """
+    # Control API
+
+    The daemon answers HTTP/1.1 on the unix socket `DIR/api.sock`, which only its own user can open, and by
+    TCP where the configuration says so. Bodies are JSON. The commands of `gnomon` use nothing else:
+
+        curl --unix-socket DIR/api.sock http://localhost/v1/volumes
+
+    Sizes are bytes, times seconds. Requests with a body need `Content-Type: application/json`; a body has at
+    most 64 KiB, and an unknown field is refused. Names in paths are percent-encoded. HEAD works wherever GET
+    does; there are no queries. By TCP, `Host` must be an address, `localhost`, or the host that is listened
+    on. A listener serves 64 connections at a time, further ones wait; a connection that is silent for 15
+    seconds is closed.
+
+    ## Calls
+
+    """
+
+  private static let tail = """
+    | 404 | `not-found`: nothing is at this path |
+    | 405 | `invalid`: the method is not allowed here; the header `Allow` names those that are |
+    | 413 | `invalid`: the body is too large |
+    | 421 | `invalid`: by TCP, the request is for another host |
+
+    `cause` and `remedy` are there where they are known.
+
+    """
+}

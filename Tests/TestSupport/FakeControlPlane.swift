@@ -1,0 +1,153 @@
+package import HTTPService
+package import Primitives
+import Synchronization
+
+/// A control plane in memory: one pool with one store and one volume, and a record of what it was asked.
+package final class FakeControlPlane: ControlPlane {
+  private struct State {
+    var stores: [StoreInfo]
+    var volumes: [VolumeInfo]
+    var failure: GnomonError?
+    var delayMilliseconds = 0
+    var calls = 0
+  }
+
+  private let state: Mutex<State>
+
+  /// Starts with the store `fast` and the attached volume `disk0`.
+  package init() {
+    let store = StoreRecord(
+      id: StoreID(rawValue: 0), uuid: UUID128(high: 1, low: 2), name: "fast", path: "/srv/fast.img",
+      sizeBytes: 100 << 30, tier: 0)
+    let volume = VolumeRecord(
+      id: VolumeID(rawValue: 1), uuid: UUID128(high: 3, low: 4), name: "disk0", sizeBytes: 20 << 30)
+    state = Mutex(
+      State(
+        stores: [StoreInfo(store, usedBytes: 1 << 20, freeBytes: (100 << 30) - (1 << 20), state: .online)],
+        volumes: [VolumeInfo(volume, mappedBytes: 5 << 20, connections: 1)]))
+  }
+
+  /// Every call from now on fails with this error.
+  package func fail(with error: GnomonError) {
+    state.withLock { $0.failure = error }
+  }
+
+  /// Every call from now on takes this long.
+  package func delay(milliseconds: Int) {
+    state.withLock { $0.delayMilliseconds = milliseconds }
+  }
+
+  /// How often anything was asked for.
+  package var calls: Int { state.withLock { $0.calls } }
+
+  private func enter() async throws(GnomonError) {
+    let (failure, delay) = state.withLock { state in
+      state.calls += 1
+      return (state.failure, state.delayMilliseconds)
+    }
+    if delay > 0 { try? await Task.sleep(for: .milliseconds(delay)) }
+    if let failure { throw failure }
+  }
+
+  package func pool() async throws(GnomonError) -> PoolInfo {
+    try await enter()
+    return PoolInfo(
+      uuid: UUID128(high: 5, low: 6).description, directory: "/srv/pool", storeCount: 1, volumeCount: 1,
+      sizeBytes: 100 << 30, usedBytes: 1 << 20, freeBytes: (100 << 30) - (1 << 20), provisionedBytes: 20 << 30
+    )
+  }
+
+  package func status() async throws(GnomonError) -> Status {
+    try await enter()
+    let io = IOCounters(reads: 10, writes: 5, flushes: 1, readBytes: 40_960, writtenBytes: 20_480)
+    return Status(
+      version: Version.current, pid: 4711, uptimeSeconds: 93_784, directory: "/srv/pool",
+      listeners: ["nbd://127.0.0.1:10809", "nbd+unix:///?socket=/srv/pool/nbd.sock"], reactors: 2,
+      connections: 1, connectionsAccepted: 3, io: io,
+      volumes: [VolumeStatus(name: "disk0", connections: 1, io: io)],
+      stores: [StoreStatus(name: "fast", state: .online, io: io)],
+      memory: MemoryStatus(residentBytes: 48 << 20, mapBytes: 160 << 10, bufferBytes: 32 << 20))
+  }
+
+  package func stores() async throws(GnomonError) -> [StoreInfo] {
+    try await enter()
+    return state.withLock { $0.stores }
+  }
+
+  package func addStore(_ request: StoreRequest) async throws(GnomonError) -> StoreInfo {
+    try await enter()
+    let record = StoreRecord(
+      id: StoreID(rawValue: 1), uuid: UUID128(high: 7, low: 8), name: request.name, path: request.path,
+      sizeBytes: request.sizeBytes, tier: request.tier, region: request.region, zone: request.zone,
+      node: request.node, cost: request.cost, cache: request.cache)
+    let info = StoreInfo(record, usedBytes: 0, freeBytes: request.sizeBytes, state: .online)
+    let isNew = state.withLock { state in
+      if state.stores.contains(where: { $0.name == request.name }) { return false }
+      state.stores.append(info)
+      return true
+    }
+    guard isNew else { throw GnomonError(.conflict, "there is a store '\(request.name)' already") }
+    return info
+  }
+
+  package func removeStore(name: String) async throws(GnomonError) {
+    try await enter()
+    let isKnown = state.withLock { state in
+      let count = state.stores.count
+      state.stores.removeAll { $0.name == name }
+      return state.stores.count < count
+    }
+    if !isKnown { throw GnomonError(.notFound, "there is no store '\(name)'") }
+  }
+
+  package func volumes() async throws(GnomonError) -> [VolumeInfo] {
+    try await enter()
+    return state.withLock { $0.volumes }
+  }
+
+  package func createVolume(_ request: VolumeRequest) async throws(GnomonError) -> VolumeInfo {
+    try await enter()
+    let record = VolumeRecord(
+      id: VolumeID(rawValue: 2), uuid: UUID128(high: 9, low: 10), name: request.name,
+      sizeBytes: request.sizeBytes, extentBytes: request.extentBytes ?? ExtentSize.standard,
+      readOnly: request.readOnly)
+    let info = VolumeInfo(record, mappedBytes: 0, connections: 0)
+    let isNew = state.withLock { state in
+      if state.volumes.contains(where: { $0.name == request.name }) { return false }
+      state.volumes.append(info)
+      return true
+    }
+    guard isNew else { throw GnomonError(.conflict, "there is a volume '\(request.name)' already") }
+    return info
+  }
+
+  package func resizeVolume(name: String, sizeBytes: UInt64, force: Bool) async throws(GnomonError)
+    -> VolumeInfo
+  {
+    try await enter()
+    let result: Result<VolumeInfo, GnomonError> = state.withLock { state in
+      guard let index = state.volumes.firstIndex(where: { $0.name == name }) else {
+        return .failure(GnomonError(.notFound, "there is no volume '\(name)'"))
+      }
+      if sizeBytes < state.volumes[index].sizeBytes, !force {
+        return .failure(GnomonError(.conflict, "the volume would lose data", remedy: "add --force"))
+      }
+      state.volumes[index].sizeBytes = sizeBytes
+      return .success(state.volumes[index])
+    }
+    return try result.get()
+  }
+
+  package func deleteVolume(name: String) async throws(GnomonError) {
+    try await enter()
+    let problem = state.withLock { state -> GnomonError? in
+      guard let index = state.volumes.firstIndex(where: { $0.name == name }) else {
+        return GnomonError(.notFound, "there is no volume '\(name)'")
+      }
+      if state.volumes[index].connections > 0 { return GnomonError(.conflict, "the volume is attached") }
+      state.volumes.remove(at: index)
+      return nil
+    }
+    if let problem { throw problem }
+  }
+}
