@@ -33,12 +33,12 @@ let package = Package(
 
     // The layers, bottom up. Imports point down only.
     layer("Primitives", []),
-    layer("Platform", ["CLinux", "Primitives"]),
+    layer("Platform", ["CISAL", "CLinux", "Primitives"]),
     layer("Ring", ["CURing", "Platform", "Primitives"]),
     layer("NBDWire", ["Primitives"]),
     layer("ExtentMap", ["Platform", "Primitives"]),
-    layer("Catalog", ["CSQLite", "CISAL", "ExtentMap", "Platform", "Primitives"]),
-    layer("Stores", ["ExtentMap", "Platform", "Primitives"]),
+    layer("Catalog", ["CSQLite", "ExtentMap", "Platform", "Primitives"]),
+    layer("Stores", ["Catalog", "ExtentMap", "Platform", "Primitives"]),
     layer("Redirection", ["Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
     layer("NBDService", ["Redirection", "NBDWire", "Ring", "Platform", "Primitives"]),
     layer("HTTPService", ["CMicroHTTPD", "Platform", "Primitives"]),
@@ -53,9 +53,9 @@ let package = Package(
 
     tests("Primitives", ["Primitives"]),
     tests("NBDWire", ["NBDWire", "Primitives"]),
-    tests("ExtentMap", ["ExtentMap", "Primitives"]),
+    tests("ExtentMap", ["ExtentMap", "Platform", "Primitives"]),
     tests("Catalog", ["Catalog", "ExtentMap", "Platform", "Primitives"]),
-    tests("Stores", ["Stores", "Platform", "Primitives"]),
+    tests("Stores", ["Stores", "Catalog", "ExtentMap", "Platform", "Primitives"]),
     tests("Redirection", ["Redirection", "Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
     tests("Daemon", ["Daemon", "HTTPService", "Platform", "Primitives"]),
     tests("Tidy", []),

@@ -6,6 +6,7 @@ import Ring
 /// What a reactor keeps of one client, at a fixed place in its table.
 ///
 /// Plain data apart from `cold`, so that serving a request touches no reference count.
+@safe
 struct Connection {
   enum Phase: UInt8 {
     /// The entry is not in use.
@@ -84,12 +85,14 @@ struct Connection {
 }
 
 /// What a connection needs only at its beginning and end.
+@safe
 final class ColdConnection {
   let peer: String
   var handshake: Handshake
   /// Bytes of the handshake on their way out.
   var output: UnsafeMutableRawBufferPointer?
   var outputSent = 0
+  var hasOutput: Bool { unsafe output != nil }
   var volume: Volume?
   var contexts: [NegotiatedContext] = []
   /// Seconds that the handshake may still take.

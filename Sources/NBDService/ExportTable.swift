@@ -1,5 +1,5 @@
 public import NBDWire
-public import Primitives
+import Primitives
 public import Redirection
 import Synchronization
 

@@ -1,3 +1,4 @@
+import ExtentMap
 import Glibc
 import NBDWire
 import Platform
@@ -83,7 +84,7 @@ extension Reactor {
     let connection = unsafe connections + Int(index)
     let cold = unsafe connection.pointee.cold!
     // One batch of replies at a time: a client that does not read them is not read either.
-    guard unsafe cold.output == nil else { return }
+    guard !cold.hasOutput else { return }
     let start = unsafe connection.pointee.inputStart
     let input = unsafe UnsafeRawBufferPointer(
       start: connection.pointee.input + start, count: connection.pointee.inputEnd - start)
@@ -130,7 +131,7 @@ extension Reactor {
     cold.outputSent += count
     if unsafe cold.outputSent == cold.output!.count { freeHandshakeOutput(cold) }
     markDirty(index)
-    if unsafe cold.output == nil { parse(index) }
+    if !cold.hasOutput { parse(index) }
   }
 
   private func freeHandshakeOutput(_ cold: ColdConnection) {
@@ -146,7 +147,7 @@ extension Reactor {
     guard unsafe connection.pointee.phase == .transmission || connection.pointee.phase == .handshake else {
       return
     }
-    abandonPayload(connection)
+    unsafe abandonPayload(connection)
     unsafe connection.pointee.phase = .draining
     closeIfDone(index)
   }
@@ -162,8 +163,9 @@ extension Reactor {
     let connection = unsafe connections + Int(index)
     guard unsafe connection.pointee.phase != .dead && connection.pointee.phase != .free else { return }
     unsafe connection.pointee.phase = .dead
-    abandonPayload(connection)
-    endAll(connection, of: \.replies)
+    unsafe abandonPayload(connection)
+    unsafe endAll(connection.pointee.replies, of: connection)
+    unsafe connection.pointee.replies = ReplyList()
     unsafe _ = shutdown(connection.pointee.socket, Int32(SHUT_RDWR))
     closeIfDone(index)
   }
@@ -194,8 +196,9 @@ extension Reactor {
       }
     case .dead:
       guard unsafe !connection.pointee.isSending, unsafe !connection.pointee.isReceiving else { return }
-      abandonPayload(connection)
-      endAll(connection, of: \.sent)
+      unsafe abandonPayload(connection)
+      unsafe endAll(connection.pointee.sent, of: connection)
+      unsafe connection.pointee.sent = ReplyList()
       guard unsafe connection.pointee.requestsInFlight == 0 else { return }
     }
     release(index)
@@ -206,7 +209,7 @@ extension Reactor {
     if let cold = unsafe connection.pointee.cold {
       freeHandshakeOutput(cold)
       if let volume = cold.volume {
-        publishCounts(connection, volume)
+        unsafe publishCounts(connection, volume)
         environment.exports.detach(volume)
         log.info("volume detached", ["volume": volume.name, "peer": cold.peer])
       }
@@ -245,7 +248,7 @@ extension Reactor {
           kill(index)
         }
       case .transmission, .draining:
-        if let volume = unsafe connection.pointee.cold?.volume { publishCounts(connection, volume) }
+        if let volume = unsafe connection.pointee.cold?.volume { unsafe publishCounts(connection, volume) }
         checkProgress(index)
       }
     }
@@ -296,7 +299,7 @@ extension Reactor {
       switch unsafe connection.pointee.phase {
       case .free, .dead: continue
       case .handshake: kill(index)
-      case .transmission: 
+      case .transmission:
         // Requests that have arrived are refused in the meantime, until a tick finds nothing in flight.
         if unsafe connection.pointee.requestsInFlight == 0 { drain(index) }
       case .draining: closeIfDone(index)

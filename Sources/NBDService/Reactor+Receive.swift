@@ -47,7 +47,9 @@ extension Reactor {
   func parseNext(_ index: UInt32) -> Bool {
     let connection = unsafe connections + Int(index)
     guard unsafe connection.pointee.phase == .transmission else { return false }
-    if unsafe connection.pointee.payloadOperation != Connection.noOperation { return takePayload(connection) }
+    if unsafe connection.pointee.payloadOperation != Connection.noOperation {
+      return unsafe takePayload(connection)
+    }
     let available = unsafe connection.pointee.inputEnd - connection.pointee.inputStart
     if unsafe connection.pointee.skipBytes > 0 {
       let count = unsafe min(UInt64(available), connection.pointee.skipBytes)
@@ -118,7 +120,7 @@ extension Reactor {
   private func begin(_ index: UInt32, _ header: RequestHeader, sizeBytes: UInt64) -> Bool {
     let connection = unsafe connections + Int(index)
     let payloadBytes = header.commandNumber <= Command.write.rawValue ? Int(header.length) : 0
-    guard isAllowed(connection, payloadBytes) else { return false }
+    guard unsafe isAllowed(connection, payloadBytes) else { return false }
     var request = unsafe Request(
       view: connection.pointee.view, offset: header.offset, length: header.length, flags: [],
       cookie: header.cookie, owner: UInt64(connection.pointee.generation) << 32 | UInt64(index),
@@ -133,7 +135,7 @@ extension Reactor {
       unsafe connection.pointee.counts.reads += isBegun ? 1 : 0
       unsafe connection.pointee.counts.bytesRead += isBegun ? header.length : 0
     case .write:
-      isBegun = header.length == 0 ? answer(index, request) : beginWrite(connection, request)
+      isBegun = header.length == 0 ? answer(index, request) : unsafe beginWrite(connection, request)
       unsafe connection.pointee.counts.writes += isBegun ? 1 : 0
       unsafe connection.pointee.counts.bytesWritten += isBegun ? header.length : 0
     case .flush:

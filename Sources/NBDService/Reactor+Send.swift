@@ -21,7 +21,7 @@ extension Reactor {
   func reply(_ index: UInt32, _ operation: UInt32) {
     let connection = unsafe connections + Int(index)
     if unsafe connection.pointee.phase == .dead {
-      end(connection, operation)
+      unsafe end(connection, operation)
       closeIfDone(index)
       return
     }
@@ -132,7 +132,7 @@ extension Reactor {
     }
     unsafe connection.pointee.ticksWithoutProgress = 0
     let count = max(0, Int(result))
-    if let cold = unsafe connection.pointee.cold, unsafe cold.output != nil {
+    if let cold = unsafe connection.pointee.cold, cold.hasOutput {
       handshakeSent(index, cold, count)
       return
     }
@@ -144,7 +144,8 @@ extension Reactor {
         socket: connection.pointee.socket, message: message, token: token(.send, for: index))
       return
     }
-    endAll(connection, of: \.sent)
+    unsafe endAll(connection.pointee.sent, of: connection)
+    unsafe connection.pointee.sent = ReplyList()
     if unsafe !connection.pointee.replies.isEmpty { markDirty(index) }
     if unsafe connection.pointee.isThrottled {
       unsafe connection.pointee.isThrottled = false
@@ -173,12 +174,12 @@ extension Reactor {
   }
 
   /// Ends all operations of a list: they are answered, or nobody is left to answer.
-  func endAll(
-    _ connection: UnsafeMutablePointer<Connection>, of list: WritableKeyPath<Connection, ReplyList>
-  ) {
-    while unsafe !connection.pointee[keyPath: list].isEmpty {
-      let operation = unsafe popFirst(&connection.pointee[keyPath: list])
-      end(connection, operation)
+  func endAll(_ list: ReplyList, of connection: UnsafeMutablePointer<Connection>) {
+    var operation = list.first
+    while operation != Connection.noOperation {
+      let next = unsafe redirector.operation(operation).pointee.next
+      unsafe end(connection, operation)
+      operation = next
     }
   }
 

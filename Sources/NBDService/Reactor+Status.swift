@@ -1,5 +1,6 @@
 import ExtentMap
 import NBDWire
+import Primitives
 import Redirection
 
 /// BLOCK_STATUS, answered from the extent map without I/O.

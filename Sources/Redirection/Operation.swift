@@ -92,7 +92,7 @@ public struct Operation {
   var scratch: UnsafeMutableRawPointer?
 
   /// The request that this is a piece of.
-  var parent: UInt32
+  public var parent: UInt32
   /// Pieces that have not ended; before a write starts, entries that it has reserved for them.
   var piecesPending: UInt32
 

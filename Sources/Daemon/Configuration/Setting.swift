@@ -1,0 +1,77 @@
+import HTTPService
+import Platform
+import Primitives
+
+/// One key of the configuration file: where its value goes, what is allowed, and what it means.
+///
+/// The table `all` is the only place that knows the keys: the reader, the defaults and bounds in
+/// docs/configuration.md, and the suggestions for misspelt keys all come from it.
+struct Setting {
+  /// From the top of the file, with dots: `limits.connections`.
+  let path: String
+  let kind: Kind
+  /// A sentence or two, in Markdown.
+  let summary: String
+
+  enum Kind {
+    case integer(WritableKeyPath<Configuration, Int>, ClosedRange<Int>)
+    case size(WritableKeyPath<Configuration, UInt64>, ClosedRange<UInt64>)
+    case extent(WritableKeyPath<Configuration, UInt64>)
+    case flag(WritableKeyPath<Configuration, Bool>)
+    case level(WritableKeyPath<Configuration, Log.Level>)
+    case nbdEndpoints(WritableKeyPath<Configuration, [NBDEndpoint]>)
+    case httpEndpoints(WritableKeyPath<Configuration, [HTTPEndpoint]>)
+    case volumeNames(WritableKeyPath<Configuration, [String]>)
+  }
+
+  /// Places that can be listened on at a time, per list.
+  static let endpointsMax = 16
+
+  static var all: [Setting] {
+    [
+      Setting(
+        path: "listen", kind: .nbdEndpoints(\.listen),
+        summary: "Where NBD clients connect. Without it, sockets that a service manager hands over are used, "
+          + "or else a unix socket in the pool's folder."),
+      Setting(
+        path: "reactors", kind: .integer(\.reactors, 0...16),
+        summary: "Threads that serve requests, each with its own io_uring. 0: by the number of cores."),
+      Setting(
+        path: "readOnly", kind: .volumeNames(\.readOnly),
+        summary: "Names of volumes that are exported read-only. Each must exist."),
+      Setting(
+        path: "api.listen", kind: .httpEndpoints(\.api.listen),
+        summary: "Where the control API is served. The commands look for the daemon at the default place. "
+          + "Only the daemon's own user can connect to a unix socket; **anyone who can connect by TCP "
+          + "controls the daemon**, as there is no authentication."),
+      Setting(
+        path: "api.remote", kind: .flag(\.api.remote),
+        summary: "Allows `api.listen` addresses other than the loopback."),
+      Setting(
+        path: "log.level", kind: .level(\.log.level),
+        summary: "The least level of the lines that are written to stderr."),
+      Setting(
+        path: "limits.connections", kind: .integer(\.limits.connections, 1...65_536),
+        summary: "NBD connections at a time; further ones are closed at once."),
+      Setting(
+        path: "limits.handshakeSeconds", kind: .integer(\.limits.handshakeSeconds, 1...3600),
+        summary: "A client that has not finished its handshake by then is disconnected."),
+      Setting(
+        path: "limits.requestsPerConnection", kind: .integer(\.limits.requestsPerConnection, 1...1024),
+        summary: "Requests of one connection that are worked on at a time; further ones wait in the socket."),
+      Setting(
+        path: "limits.requestsPerReactor", kind: .integer(\.limits.requestsPerReactor, 16...16_383),
+        summary: "Requests that one reactor works on at a time. Times `reactors`, at most 16383."),
+      Setting(
+        path: "limits.bytesPerConnection", kind: .size(\.limits.bytesPerConnection, 33 << 20...1 << 30),
+        summary: "Bytes of requests in flight on one connection; has room for one request of 32 MiB."),
+      Setting(
+        path: "limits.bytesPerReactor", kind: .size(\.limits.bytesPerReactor, 33 << 20...16 << 30),
+        summary: "Bytes of requests in flight on one reactor: what its buffers take. Not less than "
+          + "`limits.bytesPerConnection`."),
+      Setting(
+        path: "volumes.extent", kind: .extent(\.volumes.extentBytes),
+        summary: "Extent size of volumes that are created without one."),
+    ]
+  }
+}

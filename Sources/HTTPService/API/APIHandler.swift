@@ -1,0 +1,86 @@
+import Platform
+import Primitives
+
+/// Turns requests into calls of the control plane, and their results into answers.
+struct APIHandler: Sendable {
+  let control: any ControlPlane
+  private static let log = Log("api")
+
+  /// Answers any request; failures become answers too.
+  func answer(_ request: HTTPRequest) async -> HTTPResponse {
+    var response: HTTPResponse
+    do {
+      response = try await perform(request)
+    } catch {
+      response = Self.failure(error)
+    }
+    if request.method != "GET", request.method != "HEAD" {
+      Self.log.info("request", ["method": request.method, "path": request.path, "status": response.status])
+    }
+    response.headers["Cache-Control"] = "no-store"
+    return response
+  }
+
+  private func perform(_ request: HTTPRequest) async throws(GnomonError) -> HTTPResponse {
+    guard let route = Route(path: request.path) else { return Self.unknownPathResponse(request.path) }
+    guard route.methods.contains(request.method) else {
+      return Self.wrongMethodResponse(request.method, allowed: route.methods)
+    }
+    if request.hasQuery { throw GnomonError(.invalid, "no query is allowed in \(request.path)") }
+    switch (request.method, route) {
+    case ("POST", .stores):
+      let store = try await control.addStore(StoreRequest(json: try body(of: request)))
+      return Self.created(store, at: "/v1/stores/" + PercentCoding.encode(store.name))
+    case ("POST", .volumes):
+      let volume = try await control.createVolume(VolumeRequest(json: try body(of: request)))
+      return Self.created(volume, at: "/v1/volumes/" + PercentCoding.encode(volume.name))
+    case ("PATCH", .volume(let name)):
+      let change = try VolumeChange(json: try body(of: request))
+      return Self.success(
+        try await control.resizeVolume(name: name, sizeBytes: change.sizeBytes, force: change.force))
+    case ("DELETE", .store(let name)):
+      try await control.removeStore(name: name)
+      return HTTPResponse(status: 204)
+    case ("DELETE", .volume(let name)):
+      try await control.deleteVolume(name: name)
+      return HTTPResponse(status: 204)
+    default:
+      return try await show(route)
+    }
+  }
+
+  private func show(_ route: Route) async throws(GnomonError) -> HTTPResponse {
+    switch route {
+    case .pool:
+      return Self.success(try await control.pool())
+    case .status:
+      return Self.success(try await control.status())
+    case .stores:
+      return Self.success(StoreList(stores: try await control.stores()))
+    case .volumes:
+      return Self.success(VolumeList(volumes: try await control.volumes()))
+    case .store(let name):
+      guard let store = try await control.stores().first(where: { $0.name == name }) else {
+        throw GnomonError(.notFound, "there is no store '\(name)'")
+      }
+      return Self.success(store)
+    case .volume(let name):
+      guard let volume = try await control.volumes().first(where: { $0.name == name }) else {
+        throw GnomonError(.notFound, "there is no volume '\(name)'")
+      }
+      return Self.success(volume)
+    }
+  }
+
+  /// The body as JSON. The type must be declared, because a web page can make a browser send any body, but
+  /// not under this type to somebody else's server.
+  private func body(of request: HTTPRequest) throws(GnomonError) -> JSONValue {
+    let type = request.contentType?.split(separator: ";").first?.lowercased() ?? ""
+    guard type.split(separator: " ").first == "application/json" else {
+      throw GnomonError(
+        .invalid, "the body is not declared as JSON", remedy: "send the header Content-Type: application/json"
+      )
+    }
+    return try JSONValue(parsing: request.body)
+  }
+}

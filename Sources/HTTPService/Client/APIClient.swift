@@ -1,0 +1,87 @@
+public import Primitives
+
+/// The control API of a running daemon, as functions.
+public struct APIClient: Sendable {
+  private let client: HTTPClient
+
+  /// Talks to the daemon whose control API listens at the unix socket `path`.
+  public init(socket path: String) {
+    client = HTTPClient(path: path)
+  }
+
+  /// See `ControlPlane.pool`.
+  public func pool() throws(GnomonError) -> PoolInfo {
+    try call("GET", "/v1/pool")
+  }
+
+  /// See `ControlPlane.status`.
+  public func status() throws(GnomonError) -> Status {
+    try call("GET", "/v1/status")
+  }
+
+  /// All stores.
+  public func stores() throws(GnomonError) -> [StoreInfo] {
+    let list: StoreList = try call("GET", "/v1/stores")
+    return list.stores
+  }
+
+  /// One store.
+  public func store(name: String) throws(GnomonError) -> StoreInfo {
+    try call("GET", "/v1/stores/" + PercentCoding.encode(name))
+  }
+
+  /// See `ControlPlane.addStore`.
+  public func addStore(_ request: StoreRequest) throws(GnomonError) -> StoreInfo {
+    try call("POST", "/v1/stores", body: JSONText.encode(request))
+  }
+
+  /// See `ControlPlane.removeStore`.
+  public func removeStore(name: String) throws(GnomonError) {
+    _ = try perform("DELETE", "/v1/stores/" + PercentCoding.encode(name))
+  }
+
+  /// All volumes.
+  public func volumes() throws(GnomonError) -> [VolumeInfo] {
+    let list: VolumeList = try call("GET", "/v1/volumes")
+    return list.volumes
+  }
+
+  /// One volume.
+  public func volume(name: String) throws(GnomonError) -> VolumeInfo {
+    try call("GET", "/v1/volumes/" + PercentCoding.encode(name))
+  }
+
+  /// See `ControlPlane.createVolume`.
+  public func createVolume(_ request: VolumeRequest) throws(GnomonError) -> VolumeInfo {
+    try call("POST", "/v1/volumes", body: JSONText.encode(request))
+  }
+
+  /// See `ControlPlane.resizeVolume`.
+  public func resizeVolume(name: String, _ change: VolumeChange) throws(GnomonError) -> VolumeInfo {
+    try call("PATCH", "/v1/volumes/" + PercentCoding.encode(name), body: JSONText.encode(change))
+  }
+
+  /// See `ControlPlane.deleteVolume`.
+  public func deleteVolume(name: String) throws(GnomonError) {
+    _ = try perform("DELETE", "/v1/volumes/" + PercentCoding.encode(name))
+  }
+
+  private func call<Answer: Decodable>(
+    _ method: String, _ target: String, body: [UInt8]? = nil
+  ) throws(GnomonError) -> Answer {
+    let body = try perform(method, target, body: body)
+    guard let answer = JSONText.decode(Answer.self, from: body) else {
+      throw GnomonError(
+        .system, "the answer of the daemon can not be understood", cause: "\(method) \(target)",
+        remedy: "the daemon may be of another version: compare 'gnomon version' and 'gnomon status'")
+    }
+    return answer
+  }
+
+  private func perform(_ method: String, _ target: String, body: [UInt8]? = nil) throws(GnomonError) -> [UInt8] {
+    let (status, answer) = try client.send(method, target, body: body)
+    if (200..<300).contains(status) { return answer }
+    if let failure = JSONText.decode(ErrorBody.self, from: answer) { throw failure.error.gnomonError }
+    throw GnomonError(.system, "the daemon refused the request", cause: "HTTP status \(status)")
+  }
+}

@@ -1,0 +1,24 @@
+public import Primitives
+
+/// What the control API can do; the daemon implements it.
+///
+/// Requests that arrive here have passed `Validation`. Names are unique per pool: an operation on an
+/// unknown name throws `notFound`, creating a known one `conflict`.
+public protocol ControlPlane: Sendable {
+  func pool() async throws(GnomonError) -> PoolInfo
+  func status() async throws(GnomonError) -> Status
+
+  /// All stores, sorted by name.
+  func stores() async throws(GnomonError) -> [StoreInfo]
+  func addStore(_ request: StoreRequest) async throws(GnomonError) -> StoreInfo
+  /// Refused with `conflict` while the store holds extents.
+  func removeStore(name: String) async throws(GnomonError)
+
+  /// All volumes, sorted by name.
+  func volumes() async throws(GnomonError) -> [VolumeInfo]
+  func createVolume(_ request: VolumeRequest) async throws(GnomonError) -> VolumeInfo
+  /// Grows, or with `force` shrinks; without it mapped extents beyond the new end are refused.
+  func resizeVolume(name: String, sizeBytes: UInt64, force: Bool) async throws(GnomonError) -> VolumeInfo
+  /// Refused with `conflict` while a client has the volume open.
+  func deleteVolume(name: String) async throws(GnomonError)
+}

@@ -1,0 +1,72 @@
+public import Primitives
+
+/// A volume as the daemon sees it.
+public struct VolumeInfo: Codable, Sendable, Equatable {
+  public var name: String
+  public var uuid: String
+  public var sizeBytes: UInt64
+  public var extentBytes: UInt64
+  public var readOnly: Bool
+  /// Bytes of the extents that have a copy; the rest reads as zeros and takes no room.
+  public var mappedBytes: UInt64
+  /// NBD connections that have the volume open.
+  public var connections: Int
+
+  public init(
+    name: String, uuid: String, sizeBytes: UInt64, extentBytes: UInt64, readOnly: Bool, mappedBytes: UInt64,
+    connections: Int
+  ) {
+    self.name = name
+    self.uuid = uuid
+    self.sizeBytes = sizeBytes
+    self.extentBytes = extentBytes
+    self.readOnly = readOnly
+    self.mappedBytes = mappedBytes
+    self.connections = connections
+  }
+
+  /// What the catalog says about a volume, with the figures that only the running daemon knows.
+  public init(_ record: VolumeRecord, mappedBytes: UInt64, connections: Int) {
+    self.init(
+      name: record.name, uuid: record.uuid.description, sizeBytes: record.sizeBytes,
+      extentBytes: record.extentBytes, readOnly: record.readOnly, mappedBytes: mappedBytes,
+      connections: connections)
+  }
+}
+
+/// The answer to `GET /v1/volumes`.
+public struct VolumeList: Codable, Sendable, Equatable {
+  public var volumes: [VolumeInfo]
+
+  public init(volumes: [VolumeInfo]) {
+    self.volumes = volumes
+  }
+}
+
+/// What is needed to create a volume: the body of `POST /v1/volumes`.
+public struct VolumeRequest: Codable, Sendable, Equatable {
+  public var name: String
+  public var sizeBytes: UInt64
+  /// nil: the daemon's default.
+  public var extentBytes: UInt64?
+  public var readOnly: Bool
+
+  public init(name: String, sizeBytes: UInt64, extentBytes: UInt64? = nil, readOnly: Bool = false) {
+    self.name = name
+    self.sizeBytes = sizeBytes
+    self.extentBytes = extentBytes
+    self.readOnly = readOnly
+  }
+}
+
+/// The body of `PATCH /v1/volumes/{name}`.
+public struct VolumeChange: Codable, Sendable, Equatable {
+  public var sizeBytes: UInt64
+  /// Allows shrinking.
+  public var force: Bool
+
+  public init(sizeBytes: UInt64, force: Bool = false) {
+    self.sizeBytes = sizeBytes
+    self.force = force
+  }
+}

@@ -1,0 +1,159 @@
+public import Primitives
+
+/// What names, sizes and paths must be like, wherever they come from: command line, API or file.
+public enum Validation {
+  /// Longest name of a volume or store, in bytes of UTF-8.
+  public static let nameBytesMax = 255
+  /// Longest path, as the kernel has it.
+  public static let pathBytesMax = 4095
+  public static let tierMax = 255
+  /// Extents that a volume may have: 4 PiB of 1 MiB, 32 GiB of map when every one is mapped.
+  public static let extentsMax: UInt64 = 1 << 32
+  public static let storeBytesMin: UInt64 = 1 << 20
+  public static let storesMax = 256
+  /// Longest region, zone or node, in bytes of UTF-8.
+  public static let placeBytesMax = 255
+
+  /// Checks everything about a store that can be known without looking at the pool.
+  public static func check(_ request: StoreRequest) throws(GnomonError) {
+    try checkName(request.name, of: "store")
+    guard request.kind == .file else {
+      throw GnomonError(
+        .invalid, "a store of kind \(request.kind.rawValue) can not be added",
+        cause: "it is volatile, and may hold shadow copies only", remedy: "add a store of kind file")
+    }
+    try checkPath(request.path)
+    try checkSize(request.sizeBytes, of: "store '\(request.name)'")
+    guard request.sizeBytes >= storeBytesMin else {
+      throw GnomonError(
+        .invalid, "store '\(request.name)' is too small", cause: "\(ByteSize(rawValue: request.sizeBytes))",
+        remedy: "the least size is \(ByteSize(rawValue: storeBytesMin))")
+    }
+    guard (0...tierMax).contains(request.tier) else {
+      throw GnomonError(
+        .invalid, "store '\(request.name)' has a wrong tier: \(request.tier)",
+        remedy: "a tier is a number from 0 (fastest) to \(tierMax)")
+    }
+    guard request.cost.isFinite, request.cost >= 0 else {
+      throw GnomonError(
+        .invalid, "store '\(request.name)' has a wrong cost: \(request.cost)",
+        remedy: "the cost per GiB and month is a number from 0")
+    }
+    for (key, value) in [("region", request.region), ("zone", request.zone), ("node", request.node)] {
+      guard value.utf8.count <= placeBytesMax, !value.unicodeScalars.contains(where: isControl) else {
+        throw GnomonError(
+          .invalid, "store '\(request.name)' has a wrong \(key)",
+          remedy: "give at most \(placeBytesMax) bytes without control characters")
+      }
+    }
+  }
+
+  /// Checks everything about a volume that can be known without looking at the pool.
+  public static func check(_ request: VolumeRequest) throws(GnomonError) {
+    try checkName(request.name, of: "volume")
+    try checkSize(request.sizeBytes, of: "volume '\(request.name)'")
+    if let extentBytes = request.extentBytes { try checkExtent(extentBytes) }
+    let extentBytes = request.extentBytes ?? ExtentSize.standard
+    guard (request.sizeBytes - 1) / extentBytes < extentsMax else {
+      let limit = ByteSize(
+        rawValue: min(extentsMax * extentBytes, UInt64(Int64.max) / Block.bytes * Block.bytes))
+      throw GnomonError(
+        .invalid, "volume '\(request.name)' is too large",
+        cause: "with extents of \(ByteSize(rawValue: extentBytes)) a volume has at most \(limit)",
+        remedy: "make it smaller, or choose larger extents")
+    }
+  }
+
+  /// Checks the parts of a new pool and that no name or path occurs twice.
+  public static func check(stores: [StoreRequest], volumes: [VolumeRequest]) throws(GnomonError) {
+    guard !stores.isEmpty else {
+      throw GnomonError(
+        .invalid, "a pool needs a store", remedy: "give at least one --store NAME=PATH,size=SIZE,tier=N")
+    }
+    guard stores.count <= storesMax else {
+      throw GnomonError(
+        .invalid, "too many stores: \(stores.count)", remedy: "a pool has at most \(storesMax)")
+    }
+    for store in stores { try check(store) }
+    for volume in volumes { try check(volume) }
+    if let name = firstDuplicate(stores.map(\.name)) {
+      throw GnomonError(.invalid, "two stores are named '\(name)'", remedy: "give each its own name")
+    }
+    if let path = firstDuplicate(stores.map(\.path)) {
+      throw GnomonError(
+        .invalid, "two stores have the path \(path)", remedy: "give each its own file or device")
+    }
+    if let name = firstDuplicate(volumes.map(\.name)) {
+      throw GnomonError(.invalid, "two volumes are named '\(name)'", remedy: "give each its own name")
+    }
+  }
+
+  /// Checks a name; `kind` is `volume` or `store`.
+  public static func checkName(_ name: String, of kind: String) throws(GnomonError) {
+    let problem: String? =
+      if name.isEmpty {
+        "it is empty"
+      } else if name.utf8.count > nameBytesMax {
+        "it has \(name.utf8.count) bytes"
+      } else if name.unicodeScalars.contains(where: isControl) {
+        "it has a control character"
+      } else if name.hasPrefix("-") {
+        "it begins with '-'"
+      } else if name == "." || name == ".." {
+        "it is '\(name)'"
+      } else {
+        name.unicodeScalars.first { "/,=\\".unicodeScalars.contains($0) }.map { "it contains '\($0)'" }
+      }
+    guard let problem else { return }
+    throw GnomonError(
+      .invalid, "wrong name of a \(kind)", cause: problem,
+      remedy:
+        "a name has 1 to \(nameBytesMax) bytes, none of them '/', ',', '=', '\\' or a control character, "
+        + "and does not begin with '-'")
+  }
+
+  /// Checks the size of a volume or store.
+  public static func checkSize(_ sizeBytes: UInt64, of subject: String) throws(GnomonError) {
+    let limit = UInt64(Int64.max) / Block.bytes * Block.bytes
+    guard sizeBytes > 0, sizeBytes <= limit else {
+      throw GnomonError(
+        .invalid, "wrong size of \(subject): \(sizeBytes) bytes",
+        remedy: "give a multiple of \(Block.bytes) bytes from \(Block.bytes) to \(limit)")
+    }
+    guard sizeBytes.isMultiple(of: Block.bytes) else {
+      // Rounding up never loses what the caller meant to put there.
+      let nearest = min((sizeBytes / Block.bytes + 1) * Block.bytes, limit)
+      throw GnomonError(
+        .invalid, "wrong size of \(subject): \(sizeBytes) bytes",
+        cause: "it is not a multiple of \(Block.bytes)", remedy: "the next is \(nearest)")
+    }
+  }
+
+  /// Checks the extent size of a volume.
+  public static func checkExtent(_ extentBytes: UInt64) throws(GnomonError) {
+    let bounds = ExtentSize.minimum...ExtentSize.maximum
+    guard bounds.contains(extentBytes), extentBytes.nonzeroBitCount == 1 else {
+      let least = ByteSize(rawValue: bounds.lowerBound)
+      let most = ByteSize(rawValue: bounds.upperBound)
+      throw GnomonError(
+        .invalid, "wrong extent size: \(ByteSize(rawValue: extentBytes))",
+        remedy: "give a power of two from \(least) to \(most)")
+    }
+  }
+
+  private static func checkPath(_ path: String) throws(GnomonError) {
+    guard path.hasPrefix("/"), path.utf8.count <= pathBytesMax, !path.utf8.contains(0) else {
+      throw GnomonError(
+        .invalid, "wrong path of a store: \(path)", remedy: "give an absolute path of a file or block device")
+    }
+  }
+
+  private static func firstDuplicate(_ names: [String]) -> String? {
+    var seen: Set<String> = []
+    return names.first { !seen.insert($0).inserted }
+  }
+
+  private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+    scalar.properties.generalCategory == .control
+  }
+}

@@ -1,0 +1,114 @@
+import Glibc
+public import Platform
+public import Primitives
+
+/// A store in a regular file or on a block device.
+///
+/// ```
+/// 0        4 KiB     64 KiB   68 KiB    512 KiB  576 KiB    1 MiB
+/// ┌────────┬─────────┬────────┬─────────┬────────┬──────────┬──────────────┐
+/// │ label  │ unused  │ label  │ unused  │ scratch│ unused   │ slots …      │
+/// └────────┴─────────┴────────┴─────────┴────────┴──────────┴──────────────┘
+/// ```
+public final class FileStore: Store {
+  /// The store as the catalog describes it.
+  public let record: StoreRecord
+  /// For data. Valid as long as the store is; closed, and the file unlocked, with it.
+  public let descriptor: FileDescriptor
+  /// Whether `descriptor` bypasses the page cache, so that memory, offset and length must be aligned to 4096.
+  public let isDirect: Bool
+  /// A regular file or a block device.
+  public let kind: FileKind
+  /// What was found to work when the store was opened.
+  public let capabilities: StoreCapabilities
+
+  /// Where the first slot begins, in bytes.
+  public var dataOffset: UInt64 { StoreLayout.dataOffset }
+  /// Bytes for slots, in whole granules of 64 KiB.
+  public var capacityBytes: UInt64 { Self.capacity(of: record) }
+  /// True: what is written here lasts.
+  public var mayHoldLiveCopies: Bool { true }
+
+  private static let log = Log("store")
+
+  /// Bytes for slots in a store of this size.
+  public static func capacity(of record: StoreRecord) -> UInt64 {
+    guard record.sizeBytes > StoreLayout.dataOffset else { return 0 }
+    return (record.sizeBytes - StoreLayout.dataOffset) / StoreLayout.granuleBytes * StoreLayout.granuleBytes
+  }
+
+  /// Opens a store after it has proved to be the one that `record` describes.
+  ///
+  /// Nothing is written unless the label is right; then only the scratch area is.
+  ///
+  /// - Throws: `notFound` if the file does not exist; `corrupt` if it is too short or its label is missing
+  ///   or damaged; `conflict` if it belongs to another pool or is another store of this pool, or if another
+  ///   process uses it; `system` if it can not be opened.
+  public init(opening record: StoreRecord, pool: UUID128) throws(GnomonError) {
+    self.record = record
+    do {
+      try StoreInspection(reading: record).verify(pool: pool)
+      var isDirect = record.cache == .direct
+      let descriptor = try Self.openForData(record, isDirect: &isDirect)
+      kind = try descriptor.kind()
+      guard try descriptor.tryLock() else { throw StoreErrors.inUse(record) }
+      capabilities = StoreCapabilities(probing: descriptor)
+      self.descriptor = descriptor
+      self.isDirect = isDirect
+    } catch {
+      throw StoreErrors.translate(error, record, "store \(record.name) can not be opened")
+    }
+  }
+
+  /// Opens the file past the page cache if that is wanted; `isDirect` becomes false if it is not possible.
+  private static func openForData(
+    _ record: StoreRecord, isDirect: inout Bool
+  ) throws(SystemError) -> FileDescriptor {
+    if isDirect {
+      do {
+        let descriptor = try FileDescriptor.open(record.path, O_RDWR | FileDescriptor.direct)
+        // Some file systems refuse only when it comes to reading.
+        let block = try AlignedMemory(count: Int(Block.bytes))
+        let memory = unsafe UnsafeMutableRawBufferPointer(start: block.base, count: Int(Block.bytes))
+        _ = unsafe try descriptor.read(into: memory, at: 0)
+        return descriptor
+      } catch  where error.errno == EINVAL || error.errno == EOPNOTSUPP {
+        log.warning(
+          "direct I/O is not possible here, the page cache is used",
+          ["store": record.name, "path": record.path])
+        isDirect = false
+      }
+    }
+    return try FileDescriptor.open(record.path, O_RDWR)
+  }
+
+  /// Punches a hole; the range reads zero afterwards. Does nothing where that is not possible.
+  public func discard(offset: UInt64, length: UInt64) throws(SystemError) {
+    precondition(offset >= dataOffset && offset + length <= dataOffset + capacityBytes)
+    guard capabilities.punchHole else { return }
+    do {
+      try descriptor.punchHole(offset: offset, length: length)
+    } catch  where error.errno == EOPNOTSUPP {
+    }
+  }
+
+  /// Makes a range read zero; writes zeros if there is no better way.
+  public func zero(offset: UInt64, length: UInt64) throws(SystemError) {
+    precondition(offset >= dataOffset && offset + length <= dataOffset + capacityBytes)
+    if capabilities.zeroRange { return try descriptor.zeroRange(offset: offset, length: length) }
+    if capabilities.punchHole { return try descriptor.punchHole(offset: offset, length: length) }
+    let zeros = try AlignedMemory(count: Int(min(length, 1 << 20)))
+    var done: UInt64 = 0
+    while done < length {
+      let count = min(length - done, UInt64(zeros.count))
+      unsafe try descriptor.write(
+        UnsafeRawBufferPointer(start: zeros.base, count: Int(count)), at: offset + done)
+      done += count
+    }
+  }
+
+  /// Makes everything that was written durable (fdatasync).
+  public func synchronize() throws(SystemError) {
+    try descriptor.synchronizeData()
+  }
+}

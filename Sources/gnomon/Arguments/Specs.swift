@@ -1,0 +1,70 @@
+import HTTPService
+import Primitives
+
+extension StoreRequest {
+  static let form = "NAME=PATH,size=SIZE,tier=N"
+  static let keys = ["size", "tier", "region", "zone", "node", "cost", "cache"]
+
+  /// Reads and checks a store from the command line; a relative path is taken from `workingDirectory`.
+  init(spec text: String, workingDirectory: String) throws(GnomonError) {
+    let spec = try SpecText(parsing: text, kind: "store", form: Self.form, allowed: Self.keys)
+    func wrong(_ key: String, _ remedy: String) -> GnomonError {
+      GnomonError(
+        .invalid, "store '\(spec.name)': wrong \(key) '\(spec.keys[key] ?? "")'", remedy: remedy)
+    }
+    guard let sizeText = spec.keys["size"] else {
+      throw GnomonError(
+        .invalid, "store '\(spec.name)' has no size", remedy: "add ,size=SIZE, for example ,size=100G")
+    }
+    guard let size = ByteSize(parsing: sizeText) else { throw wrong("size", ByteSize.hint) }
+    guard let tier = Int(spec.keys["tier"] ?? "0") else { throw wrong("tier", "give a number from 0 (fastest)") }
+    guard let cost = Double(spec.keys["cost"] ?? "0") else { throw wrong("cost", "give a number") }
+    guard let cache = CacheMode(rawValue: spec.keys["cache"] ?? CacheMode.direct.rawValue) else {
+      throw wrong("cache", "allowed: " + CacheMode.allCases.map(\.rawValue).joined(separator: ", "))
+    }
+    self.init(
+      name: spec.name, path: AbsolutePath.of(spec.value, from: workingDirectory), sizeBytes: size.rawValue,
+      tier: tier, region: spec.keys["region"] ?? "", zone: spec.keys["zone"] ?? "",
+      node: spec.keys["node"] ?? "", cost: cost, cache: cache)
+    try Validation.check(self)
+  }
+}
+
+extension VolumeRequest {
+  static let form = "NAME=SIZE"
+  static let keys = ["extent"]
+
+  /// Reads and checks a volume from the command line.
+  init(spec text: String) throws(GnomonError) {
+    let spec = try SpecText(parsing: text, kind: "volume", form: "NAME=SIZE[,extent=SIZE]", allowed: Self.keys)
+    guard let size = ByteSize(parsing: spec.value) else {
+      throw GnomonError(
+        .invalid, "volume '\(spec.name)': wrong size '\(spec.value)'", remedy: ByteSize.hint)
+    }
+    var extent: ByteSize?
+    if let text = spec.keys["extent"] {
+      extent = ByteSize(parsing: text)
+      guard extent != nil else {
+        throw GnomonError(
+          .invalid, "volume '\(spec.name)': wrong extent '\(text)'", remedy: "for example extent=1M")
+      }
+    }
+    self.init(name: spec.name, sizeBytes: size.rawValue, extentBytes: extent?.rawValue)
+    try Validation.check(self)
+  }
+}
+
+extension ByteSize {
+  /// How to write a size, for messages.
+  static let hint = "a size is written like 4096, 512M, 10G, 10GiB or 1.5T"
+}
+
+/// Makes paths independent of the working directory.
+enum AbsolutePath {
+  /// Without a trailing slash; links and `..` stay as they are.
+  static func of(_ path: String, from workingDirectory: String) -> String {
+    var result = path.hasPrefix("/") ? path : workingDirectory + "/" + path
+    while result.count > 1, result.hasSuffix("/") { result.removeLast() }
+    return result
+  }
+}

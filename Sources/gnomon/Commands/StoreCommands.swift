@@ -1,0 +1,102 @@
+import HTTPService
+import Primitives
+
+extension Command {
+  /// How a store is written, for help.
+  static let storeSpecDetails = [
+    "A store is written NAME=PATH,size=SIZE,tier=N. PATH is a file, which is made sparse if it does not "
+      + "exist, or a block device; a comma in it is written '\\,' and a backslash '\\\\'. tier is 0 for the "
+      + "fastest (the default), 1, 2 and so on. Further keys: region=, zone= and node= say where it is; cost= "
+      + "is the price per GiB and month; cache=direct (the default) bypasses the page cache, cache=page "
+      + "uses it.",
+  ]
+
+  static let storeCommands = [storeAdd, storeList, storeShow, storeRemove]
+
+  /// `gnomon store add`
+  private static let storeAdd = Command(
+    spec: CommandSpec(
+      path: ["store", "add"], summary: "Add a store to a served pool",
+      positionals: [PositionalSpec(name: "SPEC")], options: [.pool, .json], details: storeSpecDetails,
+      examples: [
+        .init(
+          text: "Add a disk", line: "gnomon store add --pool /srv/pool hdd=/dev/sdb,size=4T,tier=2,cost=0.01")
+      ])
+  ) { run in
+    let request = try StoreRequest(
+      spec: run.arguments.positionals[0], workingDirectory: run.context.workingDirectory)
+    let store = try run.withDaemon { try $0.addStore(request) }
+    run.show(store) { "Added the store \(store.name): \(ByteSize(rawValue: store.freeBytes)) free.\n" }
+    return .ok
+  }
+
+  /// `gnomon store list`
+  private static let storeList = Command(
+    spec: CommandSpec(
+      path: ["store", "list"], summary: "List the stores of a served pool", options: [.pool, .json],
+      examples: [.init(text: "For people", line: "gnomon store list --pool /srv/pool")])
+  ) { run in
+    let stores = try run.withDaemon { try $0.stores() }
+    run.show(StoreList(stores: stores)) {
+      var table = Table([
+        .init(title: "NAME"), .init(title: "TIER", alignment: .right), .init(title: "STATE"),
+        .init(title: "SIZE", alignment: .right), .init(title: "USED", alignment: .right),
+        .init(title: "FREE", alignment: .right), .init(title: "CACHE"), .init(title: "PATH"),
+      ])
+      for store in stores {
+        table.add([
+          store.name, "\(store.tier)", store.state.rawValue, "\(ByteSize(rawValue: store.sizeBytes))",
+          "\(ByteSize(rawValue: store.usedBytes))", "\(ByteSize(rawValue: store.freeBytes))",
+          store.cache.rawValue, store.path,
+        ])
+      }
+      return table.text
+    }
+    return .ok
+  }
+
+  /// `gnomon store show`
+  private static let storeShow = Command(
+    spec: CommandSpec(
+      path: ["store", "show"], summary: "Show one store of a served pool",
+      positionals: [PositionalSpec(name: "NAME")], options: [.pool, .json],
+      examples: [.init(text: "For programs", line: "gnomon store show --pool /srv/pool fast --json")])
+  ) { run in
+    let name = run.arguments.positionals[0]
+    try Validation.checkName(name, of: "store")
+    let store = try run.withDaemon { try $0.store(name: name) }
+    run.show(store) {
+      var list = PropertyList()
+      list.add("store", store.name)
+      list.add("uuid", store.uuid)
+      list.add("state", store.state.rawValue)
+      list.add("kind", store.kind.rawValue)
+      list.add("path", store.path)
+      list.add("tier", "\(store.tier)")
+      list.add("region", store.region)
+      list.add("zone", store.zone)
+      list.add("node", store.node)
+      list.add("cost", "\(store.cost)")
+      list.add("cache", store.cache.rawValue)
+      list.add("size", "\(ByteSize(rawValue: store.sizeBytes))")
+      list.add("used", "\(ByteSize(rawValue: store.usedBytes))")
+      list.add("free", "\(ByteSize(rawValue: store.freeBytes))")
+      return list.text
+    }
+    return .ok
+  }
+
+  /// `gnomon store remove`
+  private static let storeRemove = Command(
+    spec: CommandSpec(
+      path: ["store", "remove"], summary: "Remove an empty store from a served pool",
+      positionals: [PositionalSpec(name: "NAME")], options: [.pool],
+      details: ["A store that holds extents is refused. Its file or device stays, and is not written to."],
+      examples: [.init(text: "Remove a store", line: "gnomon store remove --pool /srv/pool hdd")])
+  ) { run in
+    let name = run.arguments.positionals[0]
+    try Validation.checkName(name, of: "store")
+    try run.withDaemon { try $0.removeStore(name: name) }
+    return .ok
+  }
+}

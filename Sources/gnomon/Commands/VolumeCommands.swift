@@ -1,0 +1,129 @@
+import Daemon
+import HTTPService
+import Primitives
+
+extension Command {
+  /// How a volume is written, for help.
+  static let volumeSpecDetails = [
+    "A volume is written NAME=SIZE, SIZE being a multiple of 4096 bytes like 20G, 20GiB or 1.5T. extent= is "
+      + "the size of the pieces that it is placed in: a power of two from 64K to 64M, 1M by default. "
+      + "Volumes are thin: they take room as they are written.",
+  ]
+
+  static let volumeCommands = [volumeCreate, volumeList, volumeShow, volumeResize, volumeDelete]
+
+  private static let force = OptionSpec(name: "force", summary: "shrink even if data is lost")
+
+  /// `gnomon volume create`
+  private static let volumeCreate = Command(
+    spec: CommandSpec(
+      path: ["volume", "create"], summary: "Create a volume in a served pool",
+      positionals: [PositionalSpec(name: "SPEC")], options: [.pool, .json], details: volumeSpecDetails,
+      examples: [
+        .init(text: "A volume of 20 GiB", line: "gnomon volume create --pool /srv/pool disk1=20G"),
+        .init(
+          text: "With larger extents", line: "gnomon volume create --pool /srv/pool archive=8T,extent=16M"),
+      ])
+  ) { run in
+    let request = try VolumeRequest(spec: run.arguments.positionals[0])
+    let volume = try run.withDaemon { try $0.createVolume(request) }
+    run.show(volume) { "Created the volume \(volume.name): \(ByteSize(rawValue: volume.sizeBytes)).\n" }
+    return .ok
+  }
+
+  /// `gnomon volume list`
+  private static let volumeList = Command(
+    spec: CommandSpec(
+      path: ["volume", "list"], summary: "List the volumes of a served pool", options: [.pool, .json],
+      examples: [.init(text: "For people", line: "gnomon volume list --pool /srv/pool")])
+  ) { run in
+    let volumes = try run.withDaemon { try $0.volumes() }
+    run.show(VolumeList(volumes: volumes)) {
+      var table = Table([
+        .init(title: "NAME"), .init(title: "SIZE", alignment: .right),
+        .init(title: "MAPPED", alignment: .right), .init(title: "EXTENT", alignment: .right),
+        .init(title: "ACCESS"), .init(title: "CONNECTIONS", alignment: .right),
+      ])
+      for volume in volumes {
+        table.add([
+          volume.name, "\(ByteSize(rawValue: volume.sizeBytes))", "\(ByteSize(rawValue: volume.mappedBytes))",
+          "\(ByteSize(rawValue: volume.extentBytes))", access(volume), "\(volume.connections)",
+        ])
+      }
+      return table.text
+    }
+    return .ok
+  }
+
+  /// `gnomon volume show`
+  private static let volumeShow = Command(
+    spec: CommandSpec(
+      path: ["volume", "show"], summary: "Show one volume of a served pool and how to attach it",
+      positionals: [PositionalSpec(name: "NAME")], options: [.pool, .json],
+      examples: [.init(text: "With the URIs for clients", line: "gnomon volume show --pool /srv/pool disk0")])
+  ) { run in
+    let name = run.arguments.positionals[0]
+    try Validation.checkName(name, of: "volume")
+    try run.withDaemon { client in
+      let volume = try client.volume(name: name)
+      try run.show(volume) {
+        var list = PropertyList()
+        list.add("volume", volume.name)
+        list.add("uuid", volume.uuid)
+        list.add("size", "\(ByteSize(rawValue: volume.sizeBytes))")
+        list.add("mapped", "\(ByteSize(rawValue: volume.mappedBytes))")
+        list.add("extent", "\(ByteSize(rawValue: volume.extentBytes))")
+        list.add("access", access(volume))
+        list.add("connections", "\(volume.connections)")
+        for listener in try client.status().listeners {
+          list.add("uri", NBDEndpoint(parsing: listener)?.uri(export: volume.name) ?? listener)
+        }
+        return list.text
+      }
+    }
+    return .ok
+  }
+
+  /// `gnomon volume resize`
+  private static let volumeResize = Command(
+    spec: CommandSpec(
+      path: ["volume", "resize"], summary: "Change the size of a volume of a served pool",
+      positionals: [PositionalSpec(name: "NAME"), PositionalSpec(name: "SIZE")],
+      options: [.pool, force, .json],
+      details: [
+        "Growing is safe while clients are attached. Shrinking needs --force if data lies beyond the new "
+          + "end; that data is lost.",
+      ],
+      examples: [.init(text: "Grow to 40 GiB", line: "gnomon volume resize --pool /srv/pool disk0 40G")])
+  ) { run in
+    let name = run.arguments.positionals[0]
+    try Validation.checkName(name, of: "volume")
+    guard let size = ByteSize(parsing: run.arguments.positionals[1]) else {
+      throw GnomonError(
+        .invalid, "wrong size '\(run.arguments.positionals[1])'", remedy: ByteSize.hint)
+    }
+    try Validation.checkSize(size.rawValue, of: "volume '\(name)'")
+    let change = VolumeChange(sizeBytes: size.rawValue, force: run.arguments.has(force))
+    let volume = try run.withDaemon { try $0.resizeVolume(name: name, change) }
+    run.show(volume) { "Resized the volume \(volume.name) to \(ByteSize(rawValue: volume.sizeBytes)).\n" }
+    return .ok
+  }
+
+  /// `gnomon volume delete`
+  private static let volumeDelete = Command(
+    spec: CommandSpec(
+      path: ["volume", "delete"], summary: "Delete a volume of a served pool and all its data",
+      positionals: [PositionalSpec(name: "NAME")], options: [.pool],
+      details: ["A volume that a client has attached is refused."],
+      examples: [.init(text: "Delete a volume", line: "gnomon volume delete --pool /srv/pool disk1")])
+  ) { run in
+    let name = run.arguments.positionals[0]
+    try Validation.checkName(name, of: "volume")
+    try run.withDaemon { try $0.deleteVolume(name: name) }
+    return .ok
+  }
+
+  private static func access(_ volume: VolumeInfo) -> String {
+    volume.readOnly ? "read-only" : "read-write"
+  }
+}
