@@ -35,7 +35,7 @@ def without_a_daemon_the_verbs_say_so(case):
     need_gnomon()
     daemon = case.daemon()
     daemon.stop()
-    for words in (("status",), ("volume", "list"), ("store", "list"), ("volume", "create", "x", "1GiB")):
+    for words in (("status",), ("volume", "list"), ("store", "list"), ("volume", "create", "x=1GiB")):
         done = daemon.gnomon(*words, status=None)
         assert done.returncode > 0 and re.search("not running|no daemon|running", done.stderr, re.I), done.stderr
 
@@ -73,7 +73,7 @@ def everything_can_be_shown(case):
 def a_volume_is_created_served_and_deleted_online(case):
     need_gnomon()
     daemon = case.daemon()
-    daemon.gnomon("volume", "create", "fresh", "32MiB")
+    daemon.gnomon("volume", "create", "fresh=32MiB")
     with nbdraw.connect(daemon.address, "fresh") as client:
         assert client.size == 32 * MiB
         client.write(0, pattern(2, 4 * MiB))
@@ -90,7 +90,7 @@ def a_volume_is_created_served_and_deleted_online(case):
     assert probe.go("fresh") == nbdraw.Reply.ERR_UNKNOWN
     daemon.crash()
     assert daemon.raw().go("fresh") == nbdraw.Reply.ERR_UNKNOWN, "a deleted volume is back"
-    daemon.gnomon("volume", "create", "fresh", "32MiB")
+    daemon.gnomon("volume", "create", "fresh=32MiB")
     assert daemon.client("fresh").read(0, 4 * MiB) == bytes(4 * MiB), "a new volume shows an old one's data"
 
 
@@ -98,7 +98,7 @@ def a_deleted_volume_gives_its_space_back(case):
     need_gnomon()
     daemon = case.daemon(stores=[("fast", 10 * EXTENT, 0)])
     for turn in range(4):
-        daemon.gnomon("volume", "create", f"t{turn}", "16MiB")
+        daemon.gnomon("volume", "create", f"t{turn}=16MiB")
         with nbdraw.connect(daemon.address, f"t{turn}") as client:
             client.write(0, bytes([turn + 1]) * 7 * EXTENT)
             client.flush()
@@ -109,7 +109,7 @@ def a_deleted_volume_gives_its_space_back(case):
 def a_volume_that_exists_is_not_created_again(case):
     need_gnomon()
     daemon = case.daemon()
-    done = daemon.gnomon("volume", "create", "v", "1GiB", status=None)
+    done = daemon.gnomon("volume", "create", "v=1GiB", status=None)
     assert done.returncode > 0 and "v" in done.stderr
     assert daemon.client().size == 64 * MiB
 
@@ -183,8 +183,8 @@ def an_empty_store_is_removed(case):
 
 
 @each("volume show nobody", "volume delete nobody", "volume resize nobody 1GiB", "store show nobody",
-      "store remove nobody", "volume create x banana", "volume create ../x 1GiB", "volume resize v -5",
-      "volume create y 1GiB,extent=1000")
+      "store remove nobody", "volume create x=banana", "volume create ../x=1GiB", "volume create x", "volume resize v -5",
+      "volume create y=1GiB,extent=1000")
 def management_errors_are_clear(case, words):
     need_gnomon()
     daemon = case.daemon()
@@ -194,7 +194,8 @@ def management_errors_are_clear(case, words):
     assert daemon.alive() and daemon.client().size == 64 * MiB
 
 
-@each("{", "{ colour: 'red' }", "[]", "{ log: 5 }", "{ listen: { deep: 1 } }")
+@each("{", "{ colour: 'red' }", "[]", "{ log: 5 }", "{ listen: { deep: 1 } }", "{ reactors: 'many' }",
+      "{ reactors: 5000 }", "{ limits: { conections: 5 } }", "{ readOnly: ['nobody'] }")
 def a_wrong_configuration_names_what_is_wrong(case, text):
     need_gnomon()
     daemon = case.daemon()
@@ -203,9 +204,33 @@ def a_wrong_configuration_names_what_is_wrong(case, text):
     done = case.run(*daemon.serve_command(), status=None, timeout=20)
     assert done.returncode > 0, "accepted"
     assert not CRASH.search(done.stderr) and "config" in done.stderr.lower(), done.stderr
-    for key in ("colour", "deep"):
-        if key in text:
-            assert key in done.stderr or "listen" in done.stderr, f"{key} is not named: {done.stderr}"
+    for key in ("colour", "log", "listen", "reactors", "limits.conections", "nobody"):
+        if key.split(".")[-1] in text:
+            assert key in done.stderr, f"{key} is not named: {done.stderr}"
+
+
+@each("configuration", "command line")
+def a_read_only_volume_refuses_what_writes(case, how):
+    need_gnomon()
+    daemon = case.daemon(volumes={"v": 64 * MiB, "w": 64 * MiB})
+    daemon.client().write(0, b"as it was", nbdraw.FUA)
+    for client in case.clients:
+        client.close()
+    daemon.stop()
+    if how == "configuration":
+        daemon.config = "{ readOnly: ['v'] }"
+    else:
+        daemon.serve_arguments += ["--read-only", "v"]
+    daemon.start()
+    client = daemon.client()
+    assert client.flags & nbdraw.READ_ONLY
+    trap = client.header(Command.WRITE, 0, 4, 0, 1) * 30
+    for command, payload in ((Command.WRITE, trap), (Command.TRIM, b""), (Command.WRITE_ZEROES, b"")):
+        answer = client.call(command, 0, len(payload) or 4096, 0, payload)
+        assert answer.error == nbdraw.EPERM, f"{command.name}: {answer.error}"
+    assert client.call(Command.FLUSH).error in (0, nbdraw.EINVAL, nbdraw.EPERM)
+    assert client.read(0, 9) == b"as it was"
+    daemon.client("w").write(0, b"writable")
 
 
 def an_empty_configuration_is_all_defaults(case):
@@ -219,7 +244,7 @@ def sizes_are_read_as_people_write_them(case):
     daemon = case.daemon()
     for number, (text, wanted) in enumerate((("1G", GiB), ("1GiB", GiB), ("512MiB", 512 * MiB), ("1048576", MiB),
                                              ("64M", 64 * MiB))):
-        daemon.gnomon("volume", "create", f"s{number}", text)
+        daemon.gnomon("volume", "create", f"s{number}={text}")
         with nbdraw.connect(daemon.address, f"s{number}") as client:
             assert client.size == wanted, f"{text} became {client.size}"
 
