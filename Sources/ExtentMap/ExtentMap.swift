@@ -57,4 +57,36 @@ public final class ExtentMap: Sendable {
     let words = unsafe memory.base.assumingMemoryBound(to: UInt64.self)
     try unsafe body(UnsafeMutableBufferPointer(start: words, count: Int(extentCount)))
   }
+
+  // MARK: Whole maps
+
+  /// Extents that are mapped now.
+  public func mappedCount() -> UInt64 {
+    var mapped: UInt64 = 0
+    for extent in 0..<extentCount where view.entry(extent).isMapped { mapped += 1 }
+    return mapped
+  }
+
+  /// The first mapped extent whose entry satisfies a condition.
+  public func firstEntry(where condition: (MapEntry) -> Bool) -> UInt64? {
+    (0..<extentCount).first { extent in
+      let entry = view.entry(extent)
+      return entry.isMapped && condition(entry)
+    }
+  }
+
+  /// Unmaps all extents from one on, without a journal: the catalog has forgotten them, and nobody uses
+  /// the volume.
+  ///
+  /// - Returns: where they lay.
+  public func unmapAll(from first: UInt64) -> [MapEntry] {
+    var entries: [MapEntry] = []
+    for extent in first..<max(first, extentCount) {
+      let entry = view.entry(extent)
+      guard entry.isMapped else { continue }
+      entries.append(entry.address)
+      view.reset(extent)
+    }
+    return entries
+  }
 }

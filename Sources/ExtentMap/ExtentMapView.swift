@@ -83,6 +83,11 @@ public struct ExtentMapView: BitwiseCopyable, @unchecked Sendable {
     _ = unsafe base[Int(extent)].bitwiseAnd(~MapEntry.ranged, ordering: .sequentiallyConsistent)
   }
 
+  /// Unmaps an extent that nobody uses.
+  func reset(_ extent: UInt64) {
+    unsafe base[Int(extent)].store(0, ordering: .releasing)
+  }
+
   @inlinable
   func update(_ extent: UInt64, _ change: (UInt64) -> UInt64) {
     var old = unsafe base[Int(extent)].load(ordering: .relaxed)

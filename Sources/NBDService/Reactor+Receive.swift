@@ -144,9 +144,10 @@ extension Reactor {
     case .trim, .writeZeroes:
       if header.flags.contains(.noHole) { request.flags.insert(.keepAllocated) }
       if header.flags.contains(.fastZero) { request.flags.insert(.fastOnly) }
-      let kind: OperationKind = header.command == .trim ? .trim : .zero
-      isBegun = header.length == 0 ? answer(index, request) : redirector.clear(kind, request)
-      unsafe connection.pointee.counts.others += isBegun ? 1 : 0
+      let isTrim = header.command == .trim
+      isBegun = header.length == 0 ? answer(index, request) : redirector.clear(isTrim ? .trim : .zero, request)
+      unsafe connection.pointee.counts.trims += isBegun && isTrim ? 1 : 0
+      unsafe connection.pointee.counts.zeroes += isBegun && !isTrim ? 1 : 0
     case .blockStatus: isBegun = answerStatus(index, header, request)
     default: isBegun = answer(index, request)
     }

@@ -57,6 +57,7 @@ final class Reactor {
       environment.shared, number: handle.number, operationsMax: limits.operationsPerReactorMax,
       bufferBytes: limits.bytesPerReactorMax)
     try ring.registerFileTable(count: StoreTable.capacity)
+    for (store, descriptor) in environment.stores { try ring.setFile(Int(store.rawValue), to: descriptor) }
     connectionsCapacity = limits.connectionsMax
     unsafe connections = .allocate(capacity: connectionsCapacity)
     unsafe completions = .allocate(capacity: 512)
@@ -213,12 +214,13 @@ final class Reactor {
   private func take(_ message: ReactorMessage) {
     switch message {
     case .adopt(let socket, let peer): adopt(socket, peer: peer)
-    case .setStore(let store, let descriptor):
+    case .setStore(let store, let descriptor, let done):
       do throws(SystemError) {
         try ring.setFile(Int(store.rawValue), to: descriptor)
       } catch {
         log.error("a store cannot be reached by this reactor", ["store": store.rawValue, "cause": error])
       }
+      done()
     case .retryParked: redirector.retryLater()
     case .committed(let token, let result): redirector.complete(token, result)
     case .deliver(let token, let errno): redirector.deliver(token, errno: errno)

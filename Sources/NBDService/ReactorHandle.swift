@@ -1,12 +1,13 @@
 public import Platform
+public import Primitives
 public import Redirection
-public import Ring
+import Ring
 public import Synchronization
 
 /// A reactor as the rest of the process sees it: its inbox, its load, its thread.
 public final class ReactorHandle: Sendable {
   public let number: Int
-  public let inbox: Inbox<ReactorMessage>
+  let inbox: Inbox<ReactorMessage>
   /// Clients connected to this reactor.
   public let connectionCount = Atomic<Int>(0)
   /// What this reactor has served.
@@ -16,6 +17,11 @@ public final class ReactorHandle: Sendable {
   public init(number: Int) throws(SystemError) {
     self.number = number
     inbox = try Inbox()
+  }
+
+  /// Tells the reactor something. May be called from any thread.
+  public func post(_ message: ReactorMessage) {
+    inbox.post(message)
   }
 
   /// Starts the thread; returns when the reactor is ready or has failed to become so.
@@ -50,18 +56,21 @@ public struct ReactorEnvironment: Sendable {
   public var limits: ServiceLimits
   public var background: any PoolBackground
   public var reactors: [ReactorHandle]
+  /// Descriptors of the stores that exist at the start.
+  public var stores: [StoreID: Int32]
   /// Listening sockets, served by reactor 0.
   public var listeners: [Int32]
 
   public init(
     shared: SharedState, exports: ExportTable, limits: ServiceLimits, background: any PoolBackground,
-    reactors: [ReactorHandle], listeners: [Int32]
+    reactors: [ReactorHandle], stores: [StoreID: Int32], listeners: [Int32]
   ) {
     self.shared = shared
     self.exports = exports
     self.limits = limits
     self.background = background
     self.reactors = reactors
+    self.stores = stores
     self.listeners = listeners
   }
 

@@ -5,8 +5,8 @@ public import Primitives
 public enum ReactorMessage: Sendable {
   /// Serve a client that another reactor or the service manager has accepted.
   case adopt(socket: Int32, peer: String)
-  /// Put a store's file into the ring's table, or take it out with -1.
-  case setStore(StoreID, descriptor: Int32)
+  /// Put a store's file into the ring's table, or take it out with -1; then call back.
+  case setStore(StoreID, descriptor: Int32, done: @Sendable () -> Void)
   /// Something was released: try parked operations again.
   case retryParked
   /// A commit has ended: 0 or -errno.

@@ -17,10 +17,28 @@ public struct EventFD: ~Copyable, Sendable {
     _ = unsafe Glibc.write(descriptor.raw, &one, 8)
   }
 
-  /// Blocks until somebody has signalled, and leaves the signal for others who wait.
-  public func wait() {
+  /// Blocks until somebody has signalled, and takes all signals so far.
+  public func take() {
     var count: UInt64 = 0
     while unsafe Glibc.read(descriptor.raw, &count, 8) < 0 && errno == EINTR {}
+  }
+
+  /// Blocks until somebody has signalled, and leaves the signal for others who wait.
+  public func wait() {
+    take()
     signal()
+  }
+
+  /// Like `wait()`, but gives up after a time.
+  ///
+  /// - Returns: whether there was a signal.
+  public func wait(milliseconds: Int32) -> Bool {
+    let deadline = MonotonicClock.nanoseconds() + UInt64(milliseconds) * 1_000_000
+    while true {
+      let now = MonotonicClock.nanoseconds()
+      guard now < deadline else { return false }
+      var entry = pollfd(fd: descriptor.raw, events: Int16(POLLIN), revents: 0)
+      if unsafe poll(&entry, 1, Int32((deadline - now + 999_999) / 1_000_000)) > 0 { return true }
+    }
   }
 }

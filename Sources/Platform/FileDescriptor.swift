@@ -98,4 +98,16 @@ public struct FileDescriptor: ~Copyable, Sendable {
     }
     return true
   }
+
+  /// Another descriptor of the same open file.
+  public func duplicate() throws(SystemError) -> FileDescriptor {
+    let copy = try retrying("fcntl", subject) { Int(fcntl(raw, F_DUPFD_CLOEXEC, 0)) }
+    return FileDescriptor(owning: Int32(copy), subject: subject)
+  }
+
+  /// Clears O_NONBLOCK: on a non-blocking descriptor io_uring answers EAGAIN instead of waiting.
+  public func setBlocking() throws(SystemError) {
+    let flags = try retrying("fcntl", subject) { Int(fcntl(raw, F_GETFL)) }
+    try retrying("fcntl", subject) { Int(fcntl(raw, F_SETFL, Int32(flags) & ~O_NONBLOCK)) }
+  }
 }

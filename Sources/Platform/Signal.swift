@@ -13,4 +13,9 @@ public final class Signal: Sendable {
   public func wait() {
     event.wait()
   }
+
+  /// - Returns: false if it has not been raised within `seconds`.
+  public func wait(seconds: UInt64) -> Bool {
+    event.wait(milliseconds: Int32(seconds * 1000))
+  }
 }

@@ -7,6 +7,12 @@ public struct RetiredSlot: Hashable, Sendable {
   public var store: StoreID
   public var slot: UInt64
   public var slotBytes: UInt64
+
+  public init(store: StoreID, slot: UInt64, slotBytes: UInt64) {
+    self.store = store
+    self.slot = slot
+    self.slotBytes = slotBytes
+  }
 }
 
 /// Map changes that the catalog does not have yet.

@@ -33,11 +33,21 @@ public struct SlotPlacement: Sendable {
 /// Free space of all stores, and the choice of where a new extent goes: the lowest tier number with
 /// room, within a tier the store with the largest share of free space.
 public final class Placement: Sendable {
-  private struct Candidate {
+  /// Used only under the lock.
+  private final class Candidate: @unchecked Sendable {
     let store: StoreID
     let tier: Int
     var allocator: SlotAllocator
-    var acceptsNew: Bool
+
+    init(store: StoreID, tier: Int, allocator: consuming SlotAllocator) {
+      self.store = store
+      self.tier = tier
+      self.allocator = allocator
+    }
+
+    var freeShare: Double {
+      Double(allocator.freeBytes) / Double(max(allocator.capacityBytes, 1))
+    }
   }
 
   private let candidates = Mutex<[Candidate]>([])
@@ -45,9 +55,10 @@ public final class Placement: Sendable {
   public init() {}
 
   /// Adds a store that may hold live copies, with the slots that are in use marked in `allocator`.
-  public func add(_ store: StoreID, tier: Int, allocator: SlotAllocator) {
+  public func add(_ store: StoreID, tier: Int, allocator: consuming SlotAllocator) {
+    let candidate = Candidate(store: store, tier: tier, allocator: allocator)
     candidates.withLock { list in
-      list.append(Candidate(store: store, tier: tier, allocator: allocator, acceptsNew: true))
+      list.append(candidate)
       list.sort { ($0.tier, $0.store) < ($1.tier, $1.store) }
     }
   }
@@ -100,10 +111,9 @@ public final class Placement: Sendable {
   private func best(in list: [Candidate], excluding full: SlotPlacement) -> Int? {
     var best: Int?
     var bestShare = 0.0
-    for index in list.indices where list[index].acceptsNew && !full.isExcluded(list[index].store) {
+    for index in list.indices where !full.isExcluded(list[index].store) {
       if let best, list[index].tier != list[best].tier { break }
-      let allocator = list[index].allocator
-      let share = Double(allocator.freeBytes) / Double(max(allocator.capacityBytes, 1))
+      let share = list[index].freeShare
       if best == nil || share > bestShare {
         best = index
         bestShare = share

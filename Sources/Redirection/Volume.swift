@@ -31,36 +31,3 @@ public final class Volume: Sendable {
     set { size.store(newValue, ordering: .releasing) }
   }
 }
-
-/// Counters of requests and bytes, added to in batches.
-public final class Traffic: Sendable {
-  public struct Counts: Sendable, Equatable {
-    public var reads: UInt64 = 0
-    public var writes: UInt64 = 0
-    public var others: UInt64 = 0
-    public var flushes: UInt64 = 0
-    public var errors: UInt64 = 0
-    public var bytesRead: UInt64 = 0
-    public var bytesWritten: UInt64 = 0
-
-    public init() {}
-  }
-
-  private let total = Mutex(Counts())
-
-  public init() {}
-
-  public var counts: Counts { total.withLock { $0 } }
-
-  public func add(_ counts: Counts) {
-    total.withLock { total in
-      total.reads &+= counts.reads
-      total.writes &+= counts.writes
-      total.others &+= counts.others
-      total.flushes &+= counts.flushes
-      total.errors &+= counts.errors
-      total.bytesRead &+= counts.bytesRead
-      total.bytesWritten &+= counts.bytesWritten
-    }
-  }
-}

@@ -1,11 +1,10 @@
-import Glibc
-import Platform
-import Primitives
+public import Glibc
+public import Primitives
 
 /// The file of a listening unix socket: made with the right mode, whatever the length of its path, and
 /// removed only while it is still ours.
-struct UnixSocketFile: Sendable, Equatable {
-  let path: String
+public struct UnixSocketFile: Sendable, Equatable {
+  public let path: String
   private let device: UInt64
   private let inode: UInt64
 
@@ -13,7 +12,7 @@ struct UnixSocketFile: Sendable, Equatable {
   ///
   /// A socket that was left there by a process that is gone is replaced; a socket that answers, or a file of
   /// another kind, is a conflict.
-  static func listen(
+  public static func listen(
     at path: String, mode: mode_t, backlog: Int32 = 128
   ) throws(GnomonError) -> UnixListener {
     let address = try UnixAddress.of(path)
@@ -30,7 +29,7 @@ struct UnixSocketFile: Sendable, Equatable {
   }
 
   /// Removes the file, if it is still the one that was made.
-  func remove() {
+  public func remove() {
     guard let address = try? UnixAddress.of(path) else { return }
     var status = stat()
     guard unsafe lstat(address.reachablePath, &status) == 0, status.st_dev == device, status.st_ino == inode
@@ -65,7 +64,8 @@ struct UnixSocketFile: Sendable, Equatable {
 }
 
 /// A listening unix socket and its file.
-struct UnixListener: ~Copyable {
-  let socket: FileDescriptor
-  let file: UnixSocketFile
+@frozen
+public struct UnixListener: ~Copyable {
+  public let socket: FileDescriptor
+  public let file: UnixSocketFile
 }

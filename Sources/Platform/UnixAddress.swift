@@ -1,12 +1,11 @@
 import Glibc
-import Platform
-import Primitives
+public import Primitives
 
 /// The address of a unix socket, of any length.
 ///
 /// The kernel takes 107 bytes at most. A longer path is reached through its opened folder, as
 /// `/proc/self/fd/N/name`, so the address lives as long as this value.
-struct UnixAddress: ~Copyable {
+public struct UnixAddress: ~Copyable {
   static let pathBytesMax = 107
 
   /// As the caller wrote it.
@@ -22,7 +21,7 @@ struct UnixAddress: ~Copyable {
   }
 
   /// Makes the address of the socket at `path`; of a long path, the folder must exist.
-  static func of(_ path: String) throws(GnomonError) -> UnixAddress {
+  public static func of(_ path: String) throws(GnomonError) -> UnixAddress {
     guard path.utf8.count > pathBytesMax else { return UnixAddress(path, reachablePath: path, folder: nil) }
     let name = path.split(separator: "/").last ?? ""
     let parent = path.contains("/") ? String(path.dropLast(name.count)) : "."
@@ -41,7 +40,7 @@ struct UnixAddress: ~Copyable {
   }
 
   /// A new stream socket.
-  static func socket(nonBlocking: Bool) throws(GnomonError) -> FileDescriptor {
+  public static func socket(nonBlocking: Bool) throws(GnomonError) -> FileDescriptor {
     var kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue
     if nonBlocking { kind |= SOCK_NONBLOCK.rawValue }
     let raw = Glibc.socket(AF_UNIX, Int32(kind), 0)
@@ -54,14 +53,14 @@ struct UnixAddress: ~Copyable {
   /// Gives the socket this address.
   ///
   /// - Returns: 0, or errno.
-  func bind(_ socket: borrowing FileDescriptor) -> Int32 {
+  public func bind(_ socket: borrowing FileDescriptor) -> Int32 {
     unsafe apply { unsafe Glibc.bind(socket.raw, $0, $1) }
   }
 
   /// Connects the socket to whoever listens at this address.
   ///
   /// - Returns: 0, or errno.
-  func connect(_ socket: borrowing FileDescriptor) -> Int32 {
+  public func connect(_ socket: borrowing FileDescriptor) -> Int32 {
     unsafe apply { unsafe Glibc.connect(socket.raw, $0, $1) }
   }
 
@@ -79,6 +78,41 @@ struct UnixAddress: ~Copyable {
       }
       if code == 0 { return 0 }
       if errno != EINTR { return errno }
+    }
+  }
+
+  /// The path that a bound unix socket has; nil if it is a socket of another family.
+  public static func path(of socket: borrowing FileDescriptor) -> String? {
+    var address = sockaddr_un()
+    var length = socklen_t(MemoryLayout<sockaddr_un>.size)
+    let result = unsafe withUnsafeMutablePointer(to: &address) { pointer in
+      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe getsockname(socket.raw, $0, &length)
+      }
+    }
+    guard result == 0, address.sun_family == sa_family_t(AF_UNIX) else { return nil }
+    return unsafe withUnsafeBytes(of: &address.sun_path) { bytes in
+      unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+  }
+
+  /// Sends one datagram to a socket; `@name` is in the abstract namespace. Failure is ignored.
+  public static func sendDatagram(_ text: String, to name: String) {
+    guard name.utf8.count <= pathBytesMax else { return }
+    let socket = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    guard socket >= 0 else { return }
+    defer { close(socket) }
+    var bytes = Array(name.utf8)
+    if bytes.first == UInt8(ascii: "@") { bytes[0] = 0 }
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
+    let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
+    let message = Array(text.utf8)
+    _ = unsafe withUnsafePointer(to: &address) { pointer in
+      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe sendto(socket, message, message.count, 0, $0, length)
+      }
     }
   }
 }

@@ -1,11 +1,12 @@
 import Glibc
-import Platform
-import Primitives
+public import Primitives
 
 /// Listening on TCP.
-enum TCPSocket {
+public enum TCPSocket {
   /// Binds and listens; port 0 takes a free one.
-  static func listen(host: String, port: UInt16) throws(GnomonError) -> FileDescriptor {
+  public static func listen(
+    host: String, port: UInt16, backlog: Int32 = 64
+  ) throws(GnomonError) -> FileDescriptor {
     var hints = unsafe addrinfo()
     unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
     unsafe hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV
@@ -28,7 +29,7 @@ enum TCPSocket {
       guard unsafe Glibc.bind(raw, first.pointee.ai_addr, first.pointee.ai_addrlen) == 0 else {
         throw SystemError("bind", descriptor.subject)
       }
-      guard Glibc.listen(raw, 64) == 0 else { throw SystemError("listen", descriptor.subject) }
+      guard Glibc.listen(raw, backlog) == 0 else { throw SystemError("listen", descriptor.subject) }
       return descriptor
     } catch {
       throw GnomonError(
@@ -40,7 +41,7 @@ enum TCPSocket {
   }
 
   /// The port that a bound socket has.
-  static func port(of socket: borrowing FileDescriptor) -> UInt16 {
+  public static func port(of socket: borrowing FileDescriptor) -> UInt16 {
     var address = sockaddr_in6()
     var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
     _ = unsafe withUnsafeMutablePointer(to: &address) { pointer in

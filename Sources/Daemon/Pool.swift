@@ -1,0 +1,240 @@
+import Catalog
+import ExtentMap
+import NBDService
+import Platform
+import Primitives
+import Redirection
+import Stores
+import Synchronization
+
+/// An open pool: its lock, catalog, stores and volumes, and the work that blocks.
+///
+/// The catalog belongs to one thread. Everything that changes it is sent there, so a commit for the data
+/// path and a change by the control plane cannot get in each other's way.
+final class Pool: PoolBackground {
+  let directory: String
+  let record: PoolRecord
+  let shared: SharedState
+  let exports = ExportTable()
+  let catalog: Catalog
+  let catalogThread: WorkThread
+  let reclaimThread: WorkThread
+  private let lock: PoolLock
+  private let openStores: Mutex<[StoreID: FileStore]>
+  private let reactorList = Mutex<[ReactorHandle]>([])
+  private let log = Log("pool")
+
+  /// Journal bytes from which it is folded into the map pages while the catalog has nothing else to do.
+  private static let foldFromBytes: UInt64 = 4 << 20
+  /// Map pages that one step of folding rewrites: bounds how long a commit waits behind it.
+  private static let pagesPerFold = 64
+
+  /// Opens the pool in `directory`: takes its lock, verifies the stores' labels, loads the maps.
+  init(opening directory: String, redirectorCount: Int, readOnlyNames: [String]) throws(GnomonError) {
+    self.directory = directory
+    lock = try PoolLock(directory: directory)
+    catalog = try Catalog(opening: directory)
+    record = catalog.pool
+    shared = SharedState(redirectorCount: redirectorCount)
+    do throws(SystemError) {
+      catalogThread = try WorkThread(name: "gnomon-catalog")
+      reclaimThread = try WorkThread(name: "gnomon-reclaim")
+    } catch {
+      throw GnomonError(.system, "no thread can be started", cause: error.description)
+    }
+    var stores: [StoreID: FileStore] = [:]
+    for store in try catalog.stores() {
+      stores[store.id] = try FileStore(opening: store, pool: catalog.pool.uuid)
+    }
+    var volumes: [Volume] = []
+    for var volume in try catalog.volumes() {
+      if readOnlyNames.contains(volume.name) { volume.readOnly = true }
+      volumes.append(try Self.load(volume, from: catalog))
+    }
+    openStores = Mutex(stores)
+    for volume in volumes { exports.add(volume) }
+    for store in stores.values.sorted(by: { $0.record.id < $1.record.id }) {
+      let allocator = try Self.slots(of: store, taken: volumes)
+      introduce(store)
+      shared.placement.add(store.record.id, tier: store.record.tier, allocator: allocator)
+    }
+    try Self.checkStoresExist(volumes, stores)
+    if let name = readOnlyNames.first(where: { name in !volumes.contains { $0.name == name } }) {
+      throw GnomonError(
+        .notFound, "there is no volume \(name) to export read-only",
+        remedy: "name one of: " + volumes.map(\.name).joined(separator: ", "))
+    }
+    catalog.releaseThread()
+  }
+
+  // MARK: Loading
+
+  static func load(_ record: VolumeRecord, from catalog: Catalog) throws(GnomonError) -> Volume {
+    let map = try makeMap(record)
+    try unsafe map.load { (entries) throws(GnomonError) in unsafe try catalog.loadMap(of: record, into: entries) }
+    return Volume(record, map: map)
+  }
+
+  static func makeMap(_ record: VolumeRecord) throws(GnomonError) -> ExtentMap {
+    do throws(SystemError) {
+      return try ExtentMap(
+        volume: record.id, extentBytes: record.extentBytes, extentCount: record.extentCount)
+    } catch {
+      throw GnomonError(
+        .system, "no memory for the extent map of volume \(record.name)", cause: error.description,
+        remedy: "it needs 8 bytes for each of its \(record.extentCount) extents")
+    }
+  }
+
+  /// The free slots of a store, given the volumes that lie on it.
+  private static func slots(of store: FileStore, taken volumes: [Volume]) throws(GnomonError) -> SlotAllocator {
+    var allocator = SlotAllocator(capacityBytes: store.capacityBytes)
+    var conflict: (volume: String, extent: Int)?
+    for volume in volumes {
+      unsafe volume.map.load { entries in
+        _ = unsafe allocator.markUsed(
+          entries: UnsafeBufferPointer(entries), store: store.record.id, slotBytes: volume.extentBytes
+        ) { if conflict == nil { conflict = (volume.name, $0) } }
+      }
+    }
+    if let conflict {
+      throw GnomonError(
+        .corrupt, "extent \(conflict.extent) of volume \(conflict.volume) lies where another extent does",
+        cause: "its slot in store \(store.record.name) is taken or beyond the end",
+        remedy: "see the whole damage with `gnomon check`")
+    }
+    return allocator
+  }
+
+  private static func checkStoresExist(
+    _ volumes: [Volume], _ stores: [StoreID: FileStore]
+  ) throws(GnomonError) {
+    var isKnown = [Bool](repeating: false, count: 256)
+    for id in stores.keys { isKnown[Int(id.rawValue)] = true }
+    for volume in volumes {
+      let stray = volume.map.firstEntry { !isKnown[Int($0.store.rawValue)] }
+      guard let stray else { continue }
+      throw GnomonError(
+        .corrupt, "extent \(stray) of volume \(volume.name) lies in a store that does not exist",
+        remedy: "see the whole damage with `gnomon check`")
+    }
+  }
+
+  // MARK: Stores
+
+  /// Tells the data path about a store; it takes new extents only once it is placed.
+  func introduce(_ store: FileStore) {
+    let method: PrepareMethod
+    if store.capabilities.zeroRange {
+      method = .zeroRange
+    } else if store.capabilities.punchHole && store.capabilities.preallocate {
+      method = .punchAndReserve
+    } else {
+      method = .writeZeros
+    }
+    shared.stores.add(
+      store.record.id, tier: store.record.tier, dataOffset: store.dataOffset, prepare: method)
+  }
+
+  var stores: [FileStore] {
+    openStores.withLock { $0.values.sorted { $0.record.name < $1.record.name } }
+  }
+
+  func store(_ id: StoreID) -> FileStore? {
+    openStores.withLock { $0[id] }
+  }
+
+  func setStore(_ id: StoreID, _ store: FileStore?) {
+    openStores.withLock { $0[id] = store }
+  }
+
+  var reactors: [ReactorHandle] {
+    get { reactorList.withLock { $0 } }
+    set { reactorList.withLock { $0 = newValue } }
+  }
+
+  // MARK: PoolBackground
+
+  func commitMapChanges(_ done: @escaping @Sendable (Int32) -> Void) {
+    catalogThread.async { [self] in
+      let deltas = shared.changes.cutDeltas
+      do throws(GnomonError) {
+        try appendDeltas(deltas)
+        done(0)
+      } catch {
+        log.error("map changes were not committed; they stay pending", ["cause": error])
+        done(error.code == .full ? -ErrorNumber.noSpace : -ErrorNumber.io)
+      }
+      foldJournal()
+    }
+  }
+
+  private func appendDeltas(_ deltas: [MapDelta]) throws(GnomonError) {
+    var failure: GnomonError?
+    unsafe deltas.withUnsafeBufferPointer { buffer in
+      do throws(GnomonError) {
+        unsafe try catalog.append(buffer)
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+  }
+
+  /// Folds a piece of the journal, and the rest after whatever else waits.
+  private func foldJournal() {
+    guard catalog.journalBytes >= Self.foldFromBytes else { return }
+    do throws(GnomonError) {
+      if try catalog.checkpoint(pagesMax: Self.pagesPerFold) { catalogThread.async { self.foldJournal() } }
+    } catch {
+      log.warning("the journal was not folded", ["cause": error])
+    }
+  }
+
+  func reclaimSlots() {
+    reclaimThread.async { [self] in
+      release(shared.reclaimer.takeReady())
+      for reactor in reactors { reactor.post(.retryParked) }
+    }
+  }
+
+  /// Gives slots back that nothing refers to: their space to the file system, the slots to placement.
+  func release(_ slots: [RetiredSlot]) {
+    let sorted = slots.sorted { ($0.store, $0.slot * $0.slotBytes) < ($1.store, $1.slot * $1.slotBytes) }
+    var position = 0
+    while position < sorted.count {
+      let first = sorted[position]
+      let start = first.slot * first.slotBytes
+      var end = start
+      // Neighbours are discarded in one call.
+      while position < sorted.count, sorted[position].store == first.store,
+        sorted[position].slot * sorted[position].slotBytes == end
+      {
+        end += sorted[position].slotBytes
+        position += 1
+      }
+      guard let store = store(first.store) else { continue }
+      do throws(SystemError) {
+        try store.discard(offset: store.dataOffset + start, length: end - start)
+      } catch {
+        log.warning("space was not given back", ["store": store.record.name, "cause": error])
+      }
+    }
+    for slot in sorted { shared.placement.release(slot.store, slot: slot.slot, slotBytes: slot.slotBytes) }
+  }
+
+  // MARK: Closing
+
+  /// Ends the background work and closes the catalog; everything has been flushed.
+  func close() {
+    reclaimThread.stop()
+    catalogThread.async { self.catalog.close() }
+    catalogThread.stop()
+  }
+}
+
+/// Error numbers that the background work reports to the data path.
+enum ErrorNumber {
+  static let io: Int32 = 5
+  static let noSpace: Int32 = 28
+}

@@ -1,0 +1,68 @@
+import Catalog
+import Glibc
+import HTTPService
+import Primitives
+import Stores
+
+/// Making a pool, and the records of what is in it.
+enum PoolCreation {
+  /// Makes the stores, then the catalog that names them. If anything fails, what was made is removed.
+  static func create(
+    _ directory: String, _ stores: [StoreRequest], _ volumes: [VolumeRequest]
+  ) throws(GnomonError) -> PoolInfo {
+    var generator = SystemRandomNumberGenerator()
+    let pool = PoolRecord(uuid: UUID128(random: &generator), createdSeconds: Int64(time(nil)))
+    var storeRecords: [StoreRecord] = []
+    for (index, request) in stores.enumerated() {
+      guard request.kind == .file else { throw volatileStore(request.name) }
+      storeRecords.append(record(request, id: StoreID(rawValue: UInt8(index))))
+    }
+    let volumeRecords = volumes.enumerated().map { index, request in
+      record(
+        request, id: VolumeID(rawValue: UInt32(index + 1)),
+        extentBytes: request.extentBytes ?? ExtentSize.standard)
+    }
+    guard unsafe access(directory + "/catalog.db", F_OK) != 0 else {
+      throw GnomonError(
+        .conflict, "there is a pool in \(directory) already", remedy: "choose another folder")
+    }
+    var made: [String] = []
+    do {
+      for store in storeRecords {
+        let isNew = unsafe access(store.path, F_OK) != 0
+        try FileStore.create(store, pool: pool.uuid)
+        if isNew { made.append(store.path) }
+      }
+      try Catalog.create(at: directory, pool: pool, stores: storeRecords, volumes: volumeRecords)
+    } catch {
+      for path in made { unsafe unlink(path) }
+      throw error
+    }
+    let capacity = storeRecords.reduce(UInt64(0)) { $0 + FileStore.capacity(of: $1) }
+    return PoolInfo(
+      uuid: pool.uuid.description, directory: directory, storeCount: stores.count,
+      volumeCount: volumes.count, sizeBytes: storeRecords.reduce(0) { $0 + $1.sizeBytes }, usedBytes: 0,
+      freeBytes: capacity, provisionedBytes: volumeRecords.reduce(0) { $0 + $1.sizeBytes })
+  }
+
+  static func record(_ request: StoreRequest, id: StoreID) -> StoreRecord {
+    var generator = SystemRandomNumberGenerator()
+    return StoreRecord(
+      id: id, uuid: UUID128(random: &generator), name: request.name, kind: request.kind, path: request.path,
+      sizeBytes: request.sizeBytes, tier: request.tier, region: request.region, zone: request.zone,
+      node: request.node, cost: request.cost, cache: request.cache)
+  }
+
+  static func record(_ request: VolumeRequest, id: VolumeID, extentBytes: UInt64) -> VolumeRecord {
+    var generator = SystemRandomNumberGenerator()
+    return VolumeRecord(
+      id: id, uuid: UUID128(random: &generator), name: request.name, sizeBytes: request.sizeBytes,
+      extentBytes: extentBytes, readOnly: request.readOnly)
+  }
+
+  static func volatileStore(_ name: String) -> GnomonError {
+    GnomonError(
+      .invalid, "store \(name) is volatile", cause: "memory may hold shadows only, never a live copy",
+      remedy: "use a file or a block device")
+  }
+}
