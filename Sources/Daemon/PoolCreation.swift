@@ -26,6 +26,8 @@ enum PoolCreation {
       throw GnomonError(
         .conflict, "there is a pool in \(directory) already", remedy: "choose another folder")
     }
+    // Stores often lie in the pool's own folder.
+    let isNewFolder = unsafe mkdir(directory, 0o755) == 0
     var made: [String] = []
     do {
       for store in storeRecords {
@@ -36,6 +38,7 @@ enum PoolCreation {
       try Catalog.create(at: directory, pool: pool, stores: storeRecords, volumes: volumeRecords)
     } catch {
       for path in made { unsafe unlink(path) }
+      if isNewFolder { unsafe rmdir(directory) }
       throw error
     }
     let capacity = storeRecords.reduce(UInt64(0)) { $0 + FileStore.capacity(of: $1) }
