@@ -51,6 +51,25 @@ def warm_cache(path):
     os.close(fd)
 
 
+def busy_seconds():
+    """Core-seconds that the whole machine has worked since it started."""
+    with open("/proc/stat", encoding="utf-8") as file:
+        fields = [int(word) for word in file.readline().split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / TICK
+
+
+def wait_quiet(seconds, cores=0.3):
+    """Waits until the machine does little else, at most so long; -> whether it did."""
+    end = time.monotonic() + seconds
+    while True:
+        before = busy_seconds()
+        time.sleep(0.25)
+        if (busy_seconds() - before) / 0.25 <= cores:
+            return True
+        if time.monotonic() > end:
+            return False
+
+
 def process_tree(pid):
     todo, found = [pid], []
     while todo:
@@ -183,8 +202,8 @@ class Running:
 
 
 class Bench:
-    def __init__(self, folder, size, gnomon):
-        self.folder, self.size, self.gnomon = folder, size, os.path.realpath(gnomon)
+    def __init__(self, folder, size, gnomon, quiet):
+        self.folder, self.size, self.gnomon, self.quiet = folder, size, os.path.realpath(gnomon), quiet
         self.socket = os.path.join(folder, "s.sock")
 
     def path(self, name):
@@ -281,10 +300,12 @@ class Bench:
         else:
             drop_cache(backing)
         if command is None:
+            noisy = not wait_quiet(self.quiet)
             result = cells.load_on_file(cell, backing, runtime, self.size)
-            return {**result, "cpu": None, "memory": None}
+            return {**result, "cpu": None, "memory": None, "noisy": noisy}
         server = self.start(name)
         try:
+            noisy = not wait_quiet(self.quiet)
             export = EXPORTS.get(name, "v" if name.startswith("gnomon") else "")
             meter = Meter(server.pid)
             result = cells.load_over_nbd(cell, f"nbd+unix:///{export}?socket={self.socket}", self.socket, export, runtime,
@@ -293,7 +314,7 @@ class Bench:
         finally:
             server.stop()
         self.settle(backing)
-        return {**result, "cpu": used * 100_000 / max(1, result["operations"]), "memory": memory}
+        return {**result, "cpu": used * 100_000 / max(1, result["operations"]), "memory": memory, "noisy": noisy}
 
     @staticmethod
     def settle(path):
