@@ -10,7 +10,7 @@ RUNTIME ?= 3
 CELLS ?=
 SERVERS ?=
 
-.PHONY: help install-deps install-build-deps build run test unit e2e lint fmt bench clean
+.PHONY: help install-deps install-build-deps build run test unit e2e lint fmt bench bench-limits clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ fmt: ## Format the Swift sources in place
 bench: install-deps build ## Benchmark against other NBD servers (ROUNDS, RUNTIME, CELLS, SERVERS)
 	bench/run --rounds $(ROUNDS) --runtime $(RUNTIME) $(if $(CELLS),--cells $(CELLS)) \
 	  $(if $(SERVERS),--servers $(SERVERS)) $(ARGS)
+
+bench-limits: install-deps build ## Allocations per request, start-up time and memory
+	bench/malloc-count
+	bench/startup
 
 clean: ## Remove what was built and the demo pool
 	rm -rf .build .cache

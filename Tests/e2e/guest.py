@@ -140,7 +140,9 @@ def survive_kills(case, kind, rounds):
             ["fio", "--name=load", f"--directory={MOUNT}", "--rw=randwrite", "--bs=4k", "--size=32m", "--time_based",
              "--runtime=60", "--ioengine=libaio", "--iodepth=16", "--direct=1"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/run"))
-        time.sleep(chance.uniform(0.8, 3.0))
+        new = logs[-3:]
+        eventually(lambda: all(os.path.exists(log) and os.path.getsize(log) > 300 for log in new), 60, "some fsyncs")
+        time.sleep(chance.uniform(0.0, 2.0))
         daemon.kill()
         # Without this the kernel would wait for its requests' time-out before it gives them up.
         case.run("nbd-client", "-d", DEVICE, status=None)

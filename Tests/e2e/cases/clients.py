@@ -297,7 +297,7 @@ def fio_verifies_while_writes_and_reads_are_mixed(case):
 def random_operations_match_a_model(case, cache):
     """The block-device exerciser: random reads, writes, zeroes, trims and flushes, many in flight."""
     tool = rig("bdfsx.py")
-    daemon = case.daemon(volumes={"v": 48 * MiB + 512}, cache=cache)
+    daemon = case.daemon(volumes={"v": 48 * MiB + 4096}, cache=cache)
     for words in (("--ops", "1500"), ("--ops", "3000", "--depth", "16", "--conns", "4"),
                   ("--ops", "800", "--depth", "8", "--max-io", "8388608")):
         case.run(PYTHON, tool, *words, "--seed", case.seed, daemon.uri())

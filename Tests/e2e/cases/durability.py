@@ -57,7 +57,7 @@ def no_flushed_block_is_lost_when_slots_are_scarce(case):
     """Trimmed extents' slots are used again at once: a slot given away too early shows as another block."""
     need_gnomon("nbdkit")
     size = 12 * MiB
-    daemon = case.daemon(volumes={"v": size}, extent=64 * KiB, stores=[("fast", 13 * MiB, 0)])
+    daemon = case.daemon(volumes={"v": size}, extent=64 * KiB, stores=[("fast", 14 * MiB, 0)])
     volumes = [verifier.Volume(1, "v", size // verifier.BLOCK)]
     _rounds(case, daemon, volumes, 16, ROUNDS)
 

@@ -1,0 +1,91 @@
+/// The layers as `Package.swift` declares them, bottom up.
+struct Layers: Equatable {
+  struct Layer: Equatable {
+    let name: String
+    let imports: [String]
+  }
+
+  var layers: [Layer] = []
+  /// System-library targets: one C library each.
+  var libraries: [String] = []
+
+  /// Reads `layer("Name", ["A", …])`, the executable and the system libraries out of a manifest's text.
+  init(manifest: String) {
+    for range in manifest.ranges(of: ".systemLibrary(name:") {
+      libraries += Self.strings(in: manifest[range.upperBound...].prefix { $0 != "," })
+    }
+    for range in manifest.ranges(of: "layer(") {
+      // The declaration of the helper itself has no string as its first argument.
+      let rest = manifest[range.upperBound...].drop { $0.isWhitespace }
+      guard rest.first == "\"" else { continue }
+      append(rest)
+    }
+    for range in manifest.ranges(of: ".executableTarget(") {
+      append(manifest[range.upperBound...])
+    }
+  }
+
+  private mutating func append(_ rest: Substring) {
+    let body = rest.prefix { $0 != "]" }
+    let names = Self.strings(in: body)
+    guard let name = names.first else { return }
+    layers.append(Layer(name: name, imports: Array(names.dropFirst())))
+  }
+
+  private static func strings(in text: Substring) -> [String] {
+    let parts = text.split(separator: "\"", omittingEmptySubsequences: false)
+    return parts.indices.filter { $0 % 2 == 1 }.map { String(parts[$0]) }
+  }
+
+  /// Imports that point up or sideways in the manifest, and libraries with more or fewer than one user.
+  func violations() -> [Violation] {
+    var found: [Violation] = []
+    var below: Set<String> = Set(libraries)
+    for layer in layers {
+      for name in layer.imports where !below.contains(name) {
+        found.append(
+          Violation(
+            rule: "layering", path: "Package.swift", line: 0,
+            detail: "\(layer.name) imports \(name), which is not below it"))
+      }
+      below.insert(layer.name)
+    }
+    for library in libraries {
+      let users = layers.filter { $0.imports.contains(library) }.map(\.name)
+      if users.count != 1 {
+        found.append(
+          Violation(
+            rule: "one importer", path: "Package.swift", line: 0,
+            detail: "\(library) is imported by \(users.isEmpty ? "nobody" : users.joined(separator: ", "))"))
+      }
+    }
+    return found
+  }
+
+  /// Imports of a file that its target did not declare.
+  func violations(in source: SourceText) -> [Violation] {
+    let ours = Set(layers.map(\.name) + libraries)
+    let declared = Set(layers.first { $0.name == source.target }?.imports ?? [])
+    return source.codeLines.enumerated().compactMap { number, line in
+      guard let name = Self.imported(line), ours.contains(name), !declared.contains(name) else { return nil }
+      return Violation(
+        rule: "layering", path: source.path, line: number + 1,
+        detail: "\(source.target) may not import \(name)")
+    }
+  }
+
+  /// The module that a line imports.
+  static func imported(_ line: String) -> String? {
+    var words = line.split(whereSeparator: \.isWhitespace)[...]
+    while let first = words.first,
+      first.hasPrefix("@") || ["public", "package", "internal", "private"].contains(first)
+    {
+      words = words.dropFirst()
+    }
+    guard words.first == "import" else { return nil }
+    words = words.dropFirst()
+    let kinds: Set<Substring> = ["struct", "class", "enum", "protocol", "func", "let", "var", "typealias"]
+    if let kind = words.first, kinds.contains(kind) { words = words.dropFirst() }
+    return words.first.map { String($0.prefix { $0 != "." && $0 != ";" }) }
+  }
+}

@@ -1,0 +1,373 @@
+"""Pools and their faults: locks, labels, damage, full stores. A clear message, no harm, never a crash."""
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import time
+
+import nbdraw
+from nbdraw import Command
+from support import BINARY, EXTENT, KiB, MiB, CRASH, each, eventually, limit, need_gnomon, pattern
+
+
+def _refuses(case, daemon, *hints):
+    """`serve` must end by itself with an error status and say what is wrong."""
+    done = case.run(*daemon.serve_command(), status=None, timeout=30)
+    assert done.returncode not in (0, -6, -4, -5, -11), f"status {done.returncode}"
+    text = done.stdout + done.stderr
+    assert not re.search("Fatal error|crashed", text), text
+    for hint in hints:
+        assert re.search(hint, text, re.I), f"nothing about {hint!r} in: {text.strip()[-500:]}"
+    return text
+
+
+def _complains(case, daemon, *hints):
+    done = case.run(BINARY, "check", "--pool", daemon.pool, status=None, timeout=60)
+    assert done.returncode > 0, f"gnomon check found nothing: {done.stdout}"
+    text = done.stdout + done.stderr
+    for hint in hints:
+        assert re.search(hint, text, re.I), f"nothing about {hint!r} in: {text.strip()[-500:]}"
+    return text
+
+
+def _filled(case, **options):
+    """A daemon with data on it, stopped."""
+    need_gnomon()
+    daemon = case.daemon(**options)
+    client = daemon.client()
+    client.write(0, pattern(11, 8 * EXTENT))
+    client.flush()
+    client.disconnect()
+    daemon.stop()
+    return daemon
+
+
+def _intact(daemon):
+    assert daemon.client().read(0, 8 * EXTENT) == pattern(11, 8 * EXTENT)
+
+
+def _catalog(daemon):
+    """The SQLite file of the pool."""
+    for base, _, files in os.walk(daemon.pool):
+        for name in files:
+            path = os.path.join(base, name)
+            with open(path, "rb") as file:
+                if file.read(16) == b"SQLite format 3\0":
+                    return path
+    raise AssertionError(f"no SQLite file in {os.listdir(daemon.pool)}")
+
+
+# --- creating
+
+def create_refuses_an_existing_pool(case):
+    daemon = _filled(case)
+    done = case.run(*daemon.create_command(), status=None)
+    assert done.returncode > 0 and done.stderr.strip(), "an existing pool was taken"
+    daemon.start()
+    _intact(daemon)
+
+
+def create_refuses_to_take_over_a_file_with_data(case):
+    """A store's file that already belongs to another pool is not overwritten."""
+    daemon = _filled(case)
+    words = daemon.create_command()
+    words[words.index(daemon.pool)] = case.path("other")
+    done = case.run(*words, status=None)
+    assert done.returncode > 0, "another pool's store was taken"
+    daemon.start()
+    _intact(daemon)
+
+
+@each(("--store", "fast"), ("--store", "fast={}"), ("--store", "fast={},size=banana,tier=0"),
+      ("--store", "fast={},size=1GiB,tier=gold"), ("--store", "fast={},size=1GiB,tier=0,colour=red"),
+      ("--store", "fast={},size=1GiB,tier=0", "--volume", "v"),
+      ("--store", "fast={},size=1GiB,tier=0", "--volume", "v=1GiB,extent=3000"),
+      ("--store", "fast={},size=1GiB,tier=0", "--volume", "v=0"),
+      ("--store", "fast={},size=1GiB,tier=0", "--volume", "=1GiB"),
+      ("--store", "fast={},size=1GiB,tier=0,cache=maybe", "--volume", "v=1GiB"),
+      ("--volume", "v=1GiB"), ("--sotre", "x"))
+def create_says_what_is_wrong_with_its_arguments(case, words):
+    need_gnomon()
+    words = [word.replace("{}", case.path("file")) for word in words]
+    done = case.run(BINARY, "pool", "create", case.path("pool"), *words, status=None)
+    assert done.returncode > 0, "accepted"
+    assert done.stderr.strip() and not CRASH.search(done.stderr), done.stderr
+    assert not os.path.exists(case.path("pool")), "a refused pool left a folder behind"
+
+
+# --- one process only
+
+def a_pool_is_served_by_one_process_only(case):
+    need_gnomon()
+    daemon = case.daemon()
+    client = daemon.client()
+    client.write(0, b"first")
+    second = [word.replace(str(daemon.port), str(daemon.port + 1)).replace("nbd.sock", "other.sock")
+              for word in daemon.serve_command()]
+    done = case.run(*second, status=None, timeout=30)
+    assert done.returncode > 0
+    assert re.search("in use|locked|already|another", done.stderr, re.I), done.stderr
+    assert client.read(0, 5) == b"first"
+    check = case.run(BINARY, "check", "--pool", daemon.pool, status=None)
+    assert check.returncode > 0, "check of a pool that is being served"
+    _still = daemon.client().read(0, 5)
+    assert _still == b"first"
+
+
+def serving_a_pool_that_does_not_exist_says_so(case):
+    need_gnomon()
+    done = case.run(BINARY, "serve", "--pool", case.path("nowhere"), status=None, timeout=20)
+    assert done.returncode > 0 and "nowhere" in done.stderr, done.stderr
+
+
+def a_taken_port_is_reported(case):
+    need_gnomon()
+    first, second = case.daemon(), case.daemon()
+    second.stop()
+    second.port, second.socket = first.port, second.socket + "2"
+    _refuses(case, second, "address|in use|bind|listen")
+
+
+def a_stale_unix_socket_is_replaced_after_a_kill(case):
+    daemon = case.daemon()
+    daemon.kill()
+    if daemon.serve_command()[0] == BINARY:
+        assert os.path.exists(daemon.socket)
+    daemon.start()
+    daemon.client().read(0, 512)
+
+
+# --- damage
+
+@limit(200)
+def a_corrupted_map_page_is_found(case):
+    daemon = _filled(case)
+    daemon.check()
+    path = _catalog(daemon)
+    with sqlite3.connect(path) as database:
+        blobs = []
+        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            for cid, column, kind, *_ in database.execute(f'PRAGMA table_info("{table}")').fetchall():
+                for row, data in database.execute(f'SELECT rowid, "{column}" FROM "{table}" WHERE typeof("{column}") = '
+                                                  f"'blob' AND length(\"{column}\") >= 64").fetchall():
+                    blobs.append((len(data), table, column, row, data))
+        assert blobs, f"no map page among {tables}"
+        _, table, column, row, data = max(blobs)
+        broken = bytearray(data)
+        broken[len(broken) // 3] ^= 0x40
+        broken[len(broken) // 2] ^= 0x01
+        database.execute(f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = ?', (bytes(broken), row))
+        case.note(f"flipped two bits in {table}.{column} row {row}, {len(data)} bytes")
+    database.close()
+    _complains(case, daemon, "checksum|corrupt|damage")
+    _refuses(case, daemon, "checksum|corrupt|damage")
+    daemon.check_when_finished = False
+
+
+def a_corrupted_catalog_file_is_found(case):
+    daemon = _filled(case)
+    path = _catalog(daemon)
+    with open(path, "r+b") as file:
+        file.seek(0)
+        file.write(b"\0" * 4096)
+    _refuses(case, daemon, "catalog|database|corrupt|not")
+    _complains(case, daemon, "catalog|database|corrupt|not")
+
+
+def a_missing_catalog_is_not_replaced_by_an_empty_one(case):
+    daemon = _filled(case)
+    path = _catalog(daemon)
+    os.rename(path, path + ".away")
+    _refuses(case, daemon)
+    assert not os.path.exists(path), "an empty catalog was made beside the stores' data"
+    os.rename(path + ".away", path)
+    daemon.start()
+    _intact(daemon)
+
+
+@each("missing", "empty", "truncated", "not a store")
+def a_wrong_store_file_is_refused(case, how):
+    daemon = _filled(case)
+    path = daemon.store_path("fast")
+    away = path + ".away"
+    os.rename(path, away)
+    if how == "empty":
+        open(path, "wb").close()
+    elif how == "truncated":
+        shutil.copyfile(away, path)
+        os.truncate(path, 3 * EXTENT)
+    elif how == "not a store":
+        with open(path, "wb") as file:
+            file.write(pattern(1, 4 * MiB))
+            file.truncate(256 * MiB)
+    before = os.path.exists(path) and open(path, "rb").read(4 * MiB)
+    _refuses(case, daemon, "fast")
+    _complains(case, daemon, "fast")
+    after = os.path.exists(path) and open(path, "rb").read(4 * MiB)
+    assert before == after, "a foreign file was written to"
+    if os.path.exists(path):
+        os.unlink(path)
+    os.rename(away, path)
+    daemon.start()
+    _intact(daemon)
+
+
+def swapped_store_files_are_refused(case):
+    need_gnomon()
+    daemon = _filled(case, stores=[("fast", 4 * EXTENT, 0), ("bulk", 256 * MiB, 2)])
+    fast, bulk, aside = daemon.store_path("fast"), daemon.store_path("bulk"), case.path("aside")
+    def swap():
+        os.rename(fast, aside)
+        os.rename(bulk, fast)
+        os.rename(aside, bulk)
+    swap()
+    _refuses(case, daemon, "fast|bulk")
+    _complains(case, daemon, "fast|bulk")
+    swap()
+    daemon.start()
+    _intact(daemon)
+
+
+def a_store_of_another_pool_is_refused(case):
+    one, other = _filled(case), _filled(case)
+    away = case.path("away")
+    os.rename(one.store_path("fast"), away)
+    shutil.copyfile(other.store_path("fast"), one.store_path("fast"))
+    _refuses(case, one, "fast")
+    os.rename(away, one.store_path("fast"))
+    one.start()
+    _intact(one)
+    other.start()
+    _intact(other)
+
+
+def a_store_file_that_disappears_while_it_is_served(case):
+    """The open file goes on to work; the next start says what is missing."""
+    need_gnomon()
+    daemon = case.daemon()
+    client = daemon.client()
+    client.write(0, b"here")
+    client.flush()
+    os.unlink(daemon.store_path("fast"))
+    assert client.read(0, 4) == b"here"
+    answer = client.call(Command.WRITE, 5 * EXTENT, 4, 0, b"more")
+    case.note(f"write after the file is gone: error {answer.error}")
+    assert daemon.alive()
+    client.close()
+    daemon.kill()
+    _refuses(case, daemon, "fast")
+
+
+def a_store_file_that_shrinks_while_it_is_served_gives_errors_only(case):
+    need_gnomon()
+    daemon = case.daemon()
+    client = daemon.client()
+    client.write(0, pattern(4, 8 * EXTENT))
+    client.flush()
+    os.truncate(daemon.store_path("fast"), 2 * EXTENT)
+    answer = client.call(Command.READ, 6 * EXTENT, 4096)
+    assert answer.error in (0, nbdraw.EIO), answer.error
+    assert not answer.ok or answer.data != b"", "no data and no error"
+    client.call(Command.WRITE, 7 * EXTENT, 4096, 0, bytes(4096))
+    assert daemon.alive()
+    client.close()
+    daemon.kill()
+    daemon.check_when_finished = False
+
+
+# --- space
+
+def writes_fall_to_the_next_store_when_one_is_full(case):
+    need_gnomon()
+    daemon = case.daemon(stores=[("fast", 6 * EXTENT, 0), ("bulk", 64 * EXTENT, 2)])
+    client = daemon.client(contexts=("x-gnomon:tier",))
+    data = pattern(1, 20 * EXTENT)
+    client.write(0, data)
+    client.flush()
+    assert client.read(0, len(data)) == data
+    values = {value for _, value in client.status(0, 20 * EXTENT)["x-gnomon:tier"]}
+    assert len(values) == 2, f"all on one tier: {values}"
+    client.disconnect()
+    daemon.crash()
+    assert daemon.client().read(0, len(data)) == data
+
+
+def full_stores_give_enospc_and_lose_nothing(case):
+    need_gnomon()
+    daemon = case.daemon(stores=[("fast", 6 * EXTENT, 0), ("bulk", 6 * EXTENT, 2)])
+    client = daemon.client()
+    written, refused = {}, []
+    for extent in range(40):
+        data = pattern(extent, EXTENT)
+        answer = client.call(Command.WRITE, extent * EXTENT, EXTENT, 0, data)
+        assert answer.error in (0, nbdraw.ENOSPC), answer.error
+        if answer.ok:
+            written[extent] = data
+        else:
+            refused.append(extent)
+    assert 8 <= len(written) <= 12, f"{len(written)} of 12 extents fit"
+    client.flush()
+    for extent, data in written.items():
+        assert client.read(extent * EXTENT, EXTENT) == data
+    for extent in refused:
+        assert client.read(extent * EXTENT, EXTENT) == bytes(EXTENT), "a refused write left a trace"
+    # What is mapped can still be overwritten, and what is trimmed can be used again.
+    client.write(0, b"again" * 100, nbdraw.FUA)
+    client.trim(EXTENT, EXTENT)
+    client.flush()
+    client.write(refused[-1] * EXTENT, b"fits now", nbdraw.FUA)
+    client.close()
+    daemon.crash()
+    client = daemon.client()
+    assert client.read(0, 500) == b"again" * 100
+    assert client.read(refused[-1] * EXTENT, 8) == b"fits now"
+    for extent, data in written.items():
+        if extent > 1:
+            assert client.read(extent * EXTENT, EXTENT) == data
+
+
+def a_write_over_the_edge_of_space_is_refused_without_harm(case):
+    """One request that needs more extents than are left."""
+    need_gnomon()
+    daemon = case.daemon(stores=[("fast", 6 * EXTENT, 0)])
+    client = daemon.client()
+    client.write(0, b"base" * 1000, nbdraw.FUA)
+    answer = client.call(Command.WRITE, 10 * EXTENT, 12 * EXTENT, 0, b"x" * 12 * EXTENT)
+    assert answer.error == nbdraw.ENOSPC, answer.error
+    assert client.read(0, 4000) == b"base" * 1000
+    client.write(0, b"more" * 1000, nbdraw.FUA)
+
+
+# --- check
+
+def check_is_clean_after_kills_under_load(case):
+    need_gnomon()
+    daemon = case.daemon(extent=64 * KiB)
+    for turn in range(4):
+        client = daemon.client()
+        for number in range(300):
+            client.submit(Command.WRITE, (number * 7 + turn) % 1000 * 64 * KiB, 4096, 0, b"c" * 4096)
+            if number % 50 == 49:
+                client.submit(Command.TRIM, (number * 3) % 900 * 64 * KiB, 10 * 64 * KiB)
+        daemon.kill()
+        daemon.check()
+        daemon.start()
+
+
+def check_reports_as_json(case):
+    import json
+    daemon = _filled(case)
+    answer = json.loads(case.run(BINARY, "check", "--pool", daemon.pool, "--json"))
+    assert isinstance(answer, dict), answer
+
+
+def a_pool_moves_with_its_folder(case):
+    """Store paths inside the pool's neighbourhood are as given; a moved catalog with the same paths opens."""
+    daemon = _filled(case)
+    moved = daemon.pool + "-moved"
+    os.rename(daemon.pool, moved)
+    daemon.pool = moved
+    daemon.start()
+    _intact(daemon)
