@@ -40,7 +40,7 @@ let package = Package(
     layer("Catalog", ["CSQLite", "ExtentMap", "Platform", "Primitives"]),
     layer("Stores", ["Catalog", "ExtentMap", "Platform", "Primitives"]),
     layer("Redirection", ["Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
-    layer("NBDService", ["Redirection", "NBDWire", "Ring", "Platform", "Primitives"]),
+    layer("NBDService", ["Redirection", "ExtentMap", "NBDWire", "Ring", "Platform", "Primitives"]),
     layer("HTTPService", ["CMicroHTTPD", "Platform", "Primitives"]),
     layer(
       "Daemon",

@@ -71,8 +71,11 @@ final class Daemon {
   private func announce() {
     let volumes = pool.exports.volumes
     log.info(
-      "serving", ["pool": pool.directory, "volumes": volumes.count, "stores": pool.stores.count,
-        "reactors": reactors.count, "version": Version.current])
+      "serving",
+      [
+        "pool": pool.directory, "volumes": volumes.count, "stores": pool.stores.count,
+        "reactors": reactors.count, "version": Version.current,
+      ])
     for endpoint in listeners.endpoints {
       log.info("listening", ["uri": volumes.count == 1 ? endpoint.uri() : endpoint.uri()])
     }

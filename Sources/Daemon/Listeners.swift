@@ -51,7 +51,8 @@ final class Listeners {
         .system, "socket \(number) of the service manager can not be used", cause: error.description)
     }
     let port = TCPSocket.port(of: descriptor)
-    endpoints.append(UnixAddress.path(of: descriptor).map { .unix(path: $0) } ?? .tcp(host: "127.0.0.1", port: port))
+    endpoints.append(
+      UnixAddress.path(of: descriptor).map { .unix(path: $0) } ?? .tcp(host: "127.0.0.1", port: port))
     descriptors.append(descriptor.release())
   }
 

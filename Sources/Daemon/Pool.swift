@@ -71,7 +71,9 @@ final class Pool: PoolBackground {
 
   static func load(_ record: VolumeRecord, from catalog: Catalog) throws(GnomonError) -> Volume {
     let map = try makeMap(record)
-    try unsafe map.load { (entries) throws(GnomonError) in unsafe try catalog.loadMap(of: record, into: entries) }
+    try unsafe map.load { (entries) throws(GnomonError) in
+      unsafe try catalog.loadMap(of: record, into: entries)
+    }
     return Volume(record, map: map)
   }
 
@@ -87,7 +89,8 @@ final class Pool: PoolBackground {
   }
 
   /// The free slots of a store, given the volumes that lie on it.
-  private static func slots(of store: FileStore, taken volumes: [Volume]) throws(GnomonError) -> SlotAllocator {
+  private static func slots(of store: FileStore, taken volumes: [Volume]) throws(GnomonError) -> SlotAllocator
+  {
     var allocator = SlotAllocator(capacityBytes: store.capacityBytes)
     var conflict: (volume: String, extent: Int)?
     for volume in volumes {

@@ -179,7 +179,9 @@ actor PoolControl: ControlPlane {
   }
 
   /// Nobody may be attached: requests beyond the new end could be in flight otherwise.
-  private func shrink(_ volume: Volume, to sizeBytes: UInt64, force: Bool) async throws(GnomonError) -> VolumeInfo {
+  private func shrink(_ volume: Volume, to sizeBytes: UInt64, force: Bool) async throws(GnomonError)
+    -> VolumeInfo
+  {
     guard force else {
       throw GnomonError(
         .conflict, "volume \(volume.name) would shrink to \(ByteSize(rawValue: sizeBytes))",

@@ -13,6 +13,10 @@ extension Reactor {
         armReceive(index)
         return
       }
+      if unsafe connection.pointee.phase == .dead {
+        closeIfDone(index)
+        return
+      }
       // The client has nothing more to say; it may still want its answers.
       if result == 0, unsafe connection.pointee.phase == .transmission {
         drain(index)
@@ -65,7 +69,8 @@ extension Reactor {
     guard unsafe available >= connection.pointee.headerBytes else { return false }
     let bytes = unsafe UnsafeRawPointer(connection.pointee.input + connection.pointee.inputStart)
     let rules = unsafe connection.pointee.rules!
-    let decoded = unsafe rules.isExtended
+    let decoded =
+      unsafe rules.isExtended
       ? RequestHeader.decode(extended: bytes) : RequestHeader.decode(compact: bytes)
     guard let header = decoded else {
       protocolError(index, "a request without magic number")
@@ -145,7 +150,8 @@ extension Reactor {
       if header.flags.contains(.noHole) { request.flags.insert(.keepAllocated) }
       if header.flags.contains(.fastZero) { request.flags.insert(.fastOnly) }
       let isTrim = header.command == .trim
-      isBegun = header.length == 0 ? answer(index, request) : redirector.clear(isTrim ? .trim : .zero, request)
+      isBegun =
+        header.length == 0 ? answer(index, request) : redirector.clear(isTrim ? .trim : .zero, request)
       unsafe connection.pointee.counts.trims += isBegun && isTrim ? 1 : 0
       unsafe connection.pointee.counts.zeroes += isBegun && !isTrim ? 1 : 0
     case .blockStatus: isBegun = answerStatus(index, header, request)

@@ -42,19 +42,24 @@ public struct Log: Sendable {
     self.component = component
   }
 
-  public func debug(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any Sendable> = [:]) {
+  public func debug(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any Sendable> = [:])
+  {
     write(.debug, message(), fields)
   }
 
-  public func info(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any Sendable> = [:]) {
+  public func info(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any Sendable> = [:])
+  {
     write(.info, message(), fields)
   }
 
-  public func warning(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any Sendable> = [:]) {
+  public func warning(
+    _ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any Sendable> = [:]
+  ) {
     write(.warning, message(), fields)
   }
 
-  public func error(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any Sendable> = [:]) {
+  public func error(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any Sendable> = [:])
+  {
     write(.error, message(), fields)
   }
 
@@ -69,7 +74,9 @@ public struct Log: Sendable {
   }
 
   private static func quoted(_ value: String) -> String {
-    let plain = value.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=") }
+    let plain = value.utf8.allSatisfy {
+      $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=")
+    }
     if plain && !value.isEmpty { return value }
     var text = "\""
     for character in value.unicodeScalars {
@@ -92,8 +99,10 @@ public struct Log: Sendable {
       let digits = String(number)
       return String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
-    let date = unsafe "\(padded(Int(parts.tm_year) + 1900, 4))-\(padded(Int(parts.tm_mon) + 1, 2))-\(padded(Int(parts.tm_mday), 2))"
-    let time = unsafe "\(padded(Int(parts.tm_hour), 2)):\(padded(Int(parts.tm_min), 2)):\(padded(Int(parts.tm_sec), 2))"
+    let date =
+      unsafe "\(padded(Int(parts.tm_year) + 1900, 4))-\(padded(Int(parts.tm_mon) + 1, 2))-\(padded(Int(parts.tm_mday), 2))"
+    let time =
+      unsafe "\(padded(Int(parts.tm_hour), 2)):\(padded(Int(parts.tm_min), 2)):\(padded(Int(parts.tm_sec), 2))"
     return "\(date)T\(time).\(padded(Int(now.tv_nsec / 1_000_000), 3))Z"
   }
 }

@@ -9,9 +9,9 @@ import Synchronization
 extension Redirector {
   /// Tries parked operations again until none of them can be helped by another.
   public func retryParked() {
+    wakesPeers = false
     guard isRetryDue else { return }
     isRetryDue = false
-    wakesPeers = false
     for _ in 0..<parked.count {
       guard let index = parked.popFirst(in: slab) else { return }
       resuming = index

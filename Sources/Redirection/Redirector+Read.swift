@@ -56,7 +56,8 @@ extension Redirector {
       if unsafe op.pointee.flags.isSuperset(of: [.chunked, .piece]) {
         unsafe op.pointee.flags.insert(.hole)
       } else {
-        unsafe op.pointee.payload!.initializeMemory(as: UInt8.self, repeating: 0, count: Int(op.pointee.length))
+        unsafe op.pointee.payload!.initializeMemory(
+          as: UInt8.self, repeating: 0, count: Int(op.pointee.length))
       }
       finishPart(index)
       return

@@ -125,7 +125,9 @@ extension Redirector {
     if unsafe op.pointee.flags.contains(.keepAllocated) { return shared.stores.allZeroFast }
     let end = unsafe op.pointee.offset + op.pointee.length
     let shift = UInt64(view.extentShift)
-    let edges = unsafe [(op.pointee.offset, op.pointee.offset >> shift), (op.pointee.limit, (end - 1) >> shift)]
+    let edges = unsafe [
+      (op.pointee.offset, op.pointee.offset >> shift), (op.pointee.limit, (end - 1) >> shift),
+    ]
     return edges.allSatisfy { place, extent in
       let entry = view.entry(extent)
       return place & (view.extentBytes - 1) == 0 || !entry.isMapped

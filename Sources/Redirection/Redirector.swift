@@ -76,7 +76,8 @@ public final class Redirector {
   ///   - bufferBytes: bytes of payload in flight.
   public init(_ shared: SharedState, number: Int, operationsMax: Int, bufferBytes: Int) throws(SystemError) {
     precondition(operationsMax >= 1024, "fewer operations than the pieces of the longest request")
-    precondition(operationsMax * shared.redirectorCount <= MapEntry.writersMax, "too many writers for an entry")
+    precondition(
+      operationsMax * shared.redirectorCount <= MapEntry.writersMax, "too many writers for an entry")
     self.shared = shared
     self.number = UInt8(number)
     slab = OperationSlab(capacity: operationsMax)
