@@ -56,7 +56,7 @@ let package = Package(
     tests("ExtentMap", ["ExtentMap", "Platform", "Primitives"]),
     tests("Catalog", ["Catalog", "ExtentMap", "Platform", "Primitives"]),
     tests("Stores", ["Stores", "Catalog", "ExtentMap", "Platform", "Primitives"]),
-    tests("Redirection", ["Redirection", "Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
+    tests("Redirection", ["TestSupport", "Redirection", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
     .target(
       name: "TestSupport", dependencies: ["HTTPService", "Platform", "Primitives"], path: "Tests/TestSupport"),
     tests("HTTPService", ["TestSupport", "HTTPService", "Platform", "Primitives"]),
