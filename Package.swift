@@ -51,9 +51,11 @@ let package = Package(
     .executableTarget(
       name: "gnomon", dependencies: ["Daemon", "HTTPService", "Platform", "Primitives"]),
 
-    tests("Primitives", ["Primitives"]),
+    tests("Primitives", ["TestSupport", "Primitives"]),
+    tests("Platform", ["TestSupport", "Platform", "Primitives"]),
+    tests("Ring", ["TestSupport", "Ring", "CURing", "Platform", "Primitives"]),
     tests("NBDWire", ["NBDWire", "Primitives"]),
-    tests("ExtentMap", ["ExtentMap", "Platform", "Primitives"]),
+    tests("ExtentMap", ["TestSupport", "ExtentMap", "Platform", "Primitives"]),
     tests("Catalog", ["Catalog", "ExtentMap", "Platform", "Primitives"]),
     tests("Stores", ["Stores", "Catalog", "ExtentMap", "Platform", "Primitives"]),
     tests("Redirection", ["TestSupport", "Redirection", "ExtentMap", "NBDWire", "Platform", "Primitives"]),

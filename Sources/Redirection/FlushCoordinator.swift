@@ -22,6 +22,9 @@ final class FlushCoordinator: Sendable {
 
   private struct State {
     var isRunning = false
+    /// Somebody needs another round after the running one, and does not wait for it.
+    var isAnotherDue = false
+    var lastFailed = false
     var current: [Waiter] = []
     var next: [Waiter] = []
     var finished: [Waiter] = []
@@ -50,12 +53,19 @@ final class FlushCoordinator: Sendable {
     }
   }
 
-  /// Starts a round that nobody waits for.
+  /// Whether the last round has failed.
+  var lastRoundFailed: Bool { state.withLock { $0.lastFailed } }
+
+  /// Starts a round that nobody waits for, or has it follow the one that is running.
   ///
-  /// - Returns: whether the caller leads it; false if one is running or there is nothing to do.
+  /// - Returns: whether the caller leads it.
   func enterInBackground() -> Bool {
     state.withLock { state in
-      guard !state.isRunning, stores.isAnyDirty || !changes.isEmpty else { return false }
+      guard stores.isAnyDirty || !changes.isEmpty else { return false }
+      if state.isRunning {
+        state.isAnotherDue = true
+        return false
+      }
       state.isRunning = true
       return true
     }
@@ -78,15 +88,18 @@ final class FlushCoordinator: Sendable {
   /// Ends a round: calls `answer` for everyone it served.
   ///
   /// - Returns: whether the caller leads another round at once.
-  func finish(_ answer: (Waiter) -> Void) -> Bool {
-    let leadsOn = state.withLock { state in
+  func finish(failed: Bool, _ answer: (Waiter) -> Void) -> Bool {
+    state.withLock { state in
+      state.lastFailed = failed
       swap(&state.current, &state.finished)
       swap(&state.current, &state.next)
-      state.isRunning = !state.current.isEmpty
+      // Not after a failure: whoever needed it will try again, and the next may fail the same way.
+      let isAnotherDue = state.isAnotherDue && !failed && (stores.isAnyDirty || !changes.isEmpty)
+      state.isAnotherDue = false
+      state.isRunning = isAnotherDue || !state.current.isEmpty
       for waiter in state.finished { answer(waiter) }
       state.finished.removeAll(keepingCapacity: true)
       return state.isRunning
     }
-    return leadsOn
   }
 }

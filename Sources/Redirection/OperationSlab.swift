@@ -70,18 +70,20 @@ extension Operation {
     store = StoreID(rawValue: 0)
     slotOffset = 0
     commandsPending = 0
-    expected = 0
     result = 0
     holdsRange = false
     isSelfDurable = false
     placement = SlotPlacement()
     prepare = .zeroRange
+    placementFailure = 0
     progress = 0
   }
 }
 
 /// Names an operation in a directive, so that a late completion cannot hit its successor:
 /// `generation (24) │ tag (16) │ index (16)`. The upper 8 bits are the driver's.
+///
+/// The tag is what a directive of an operation must return, in blocks; of a round's fdatasync, the store.
 public enum Token {
   static let generationMask: UInt32 = 0xff_ffff
   /// The bits that the redirector uses.

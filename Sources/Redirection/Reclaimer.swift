@@ -21,6 +21,7 @@ public final class Reclaimer: Sendable {
 
   private let state = Mutex(State())
   private let redirectorCount: Int
+  private let changes = Atomic<Int>(0)
 
   init(redirectorCount: Int) {
     self.redirectorCount = redirectorCount
@@ -66,6 +67,14 @@ public final class Reclaimer: Sendable {
       precondition(state.releasingCount >= count)
       state.releasingCount -= count
     }
+    spaceChanged()
+  }
+
+  /// Changes whenever it is worth looking for space again.
+  var spaceChanges: Int { changes.load(ordering: .sequentiallyConsistent) }
+
+  func spaceChanged() {
+    changes.add(1, ordering: .sequentiallyConsistent)
   }
 
   /// Slots that are neither in use nor free yet.

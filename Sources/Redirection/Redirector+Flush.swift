@@ -103,19 +103,26 @@ extension Redirector {
       endRound(StoreErrno.wire(-result))
       return
     }
-    let retired = shared.changes.committed()
-    if !retired.isEmpty, shared.reclaimer.add(retired) { unsafe emit(.grace) }
+    var startsGrace = false
+    shared.changes.committed { startsGrace = shared.reclaimer.add($0) }
+    if startsGrace { unsafe emit(.grace) }
     endRound(nil)
   }
 
   private func endRound(_ error: NBDErrno?) {
-    let leadsOn = shared.flushes.finish { waiter in
+    let leadsOn = shared.flushes.finish(failed: error != nil) { waiter in
       if waiter.redirector == number {
         endFlush(Token.index(waiter.token), error)
       } else {
         unsafe emit(
           .deliver, store: waiter.redirector, length: UInt64(error?.rawValue ?? 0), token: waiter.token)
       }
+    }
+    if error != nil {
+      // Whoever waits for space must not wait for slots that stay where they are.
+      shared.reclaimer.spaceChanged()
+      isRetryDue = true
+      if shared.redirectorCount > 1 { unsafe emit(.wakePeers) }
     }
     if leadsOn { leadRound() }
   }

@@ -46,6 +46,10 @@ public final class Redirector {
   public var directives = DirectiveQueue(capacity: 1024)
   var finished = OperationQueue()
   var parked = OperationQueue()
+  /// Operations that wait for slots on their way back, and what `Reclaimer.spaceChanges` was before the
+  /// first of them found no space.
+  var waitingForSpace = OperationQueue()
+  var spaceChangesSeen = 0
   /// Operation that `retryParked` is trying again, and whether it parked once more.
   var resuming = Operation.none
   var hasReparked = false
@@ -194,6 +198,8 @@ public final class Redirector {
     let generation = unsafe op.pointee.generation
     unsafe op.pointee = whole.pointee
     unsafe op.pointee.generation = generation
+    // A piece that was refused at once has left its error there already.
+    unsafe op.pointee.error = nil
     unsafe op.pointee.flags.insert(.piece)
     unsafe op.pointee.flags.remove(.answeredInPieces)
     unsafe op.pointee.offset = offset
@@ -229,7 +235,10 @@ public final class Redirector {
     unsafe op.pointee.commandsPending += 1
     unsafe emit(
       kind, store: op.pointee.store.rawValue, durable: durable, length: length, offset: offset,
-      buffer: buffer, token: Token.make(index, op.pointee.generation))
+      buffer: buffer,
+      token: Token.make(
+        index, op.pointee.generation,
+        tag: kind == .read || kind == .write ? UInt16(length >> Block.shift) : 0))
   }
 
   // MARK: Completions
@@ -247,7 +256,7 @@ public final class Redirector {
     }
     if result < 0 {
       if unsafe op.pointee.result == 0 { unsafe op.pointee.result = result }
-    } else if unsafe op.pointee.expected >= 0 && result != op.pointee.expected && op.pointee.result == 0 {
+    } else if unsafe result != Int32(Token.tag(token)) << Int32(Block.shift) && op.pointee.result == 0 {
       // A store that gives less than was asked for has been truncated under us.
       unsafe op.pointee.result = -StoreErrno.io
     }

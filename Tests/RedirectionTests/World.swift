@@ -34,6 +34,10 @@ final class World {
   var unreleased: [(redirector: Int, operation: UInt32)] = []
   /// Jobs that a test keeps from being executed, and from being delivered.
   var holds: (Job) -> Bool = { _ in false }
+  /// Stores whose file system has no room, whatever they were created for.
+  var fullStores: Set<UInt8> = []
+  /// Takes finished operations instead of the model.
+  var onFinished: ((Redirector, UInt32) -> Void)?
   var outcomes: [UInt64: NBDErrno?] = [:]
   var digest: UInt64 = 0xcbf2_9ce4_8422_2325
   /// Whether some store has failed to synchronize in this life.
@@ -156,7 +160,7 @@ final class World {
   func settle() throws {
     while try step() {}
     guard pending.isEmpty && filling.isEmpty else {
-      let parked = redirectors.map(\.parked.count)
+      let parked = redirectors.map { $0.parked.count + $0.waitingForSpace.count }
       throw BrokenPromise("\(pending.count) requests wait for nothing; parked: \(parked)")
     }
   }
@@ -168,6 +172,7 @@ final class World {
     for number in volumes.indices { try flushAndSettle(volume: number) }
     for redirector in redirectors {
       guard redirector.isIdle, redirector.arena.isIdle, redirector.parked.isEmpty,
+        redirector.waitingForSpace.isEmpty,
         redirector.inFlight == (0, 0), !redirector.isInGrace
       else { throw BrokenPromise("redirector \(redirector.number) is not idle at rest") }
     }

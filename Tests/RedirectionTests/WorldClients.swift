@@ -104,6 +104,11 @@ extension World {
   func releaseOldest() throws {
     let (number, index) = unreleased.removeFirst()
     let redirector = redirectors[number]
+    if let onFinished {
+      onFinished(redirector, index)
+      redirector.release(index)
+      return
+    }
     let op = unsafe redirector.operation(index)
     let cookie = unsafe op.pointee.cookie
     guard var entry = pending[cookie] else { throw BrokenPromise("an answer to no request") }

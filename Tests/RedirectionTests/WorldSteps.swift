@@ -135,7 +135,9 @@ extension World {
       if generator.chance(4) { disk(directive).persist { [self] _ in generator.chance(3) } }
     case .zero, .punch, .reserve:
       if generator.chance(weather.allocationUnsupported) { job.result = -StoreErrno.notSupported }
-      if generator.chance(weather.allocationFull) { job.result = -StoreErrno.noSpace }
+      if generator.chance(weather.allocationFull) || fullStores.contains(directive.store) {
+        job.result = -StoreErrno.noSpace
+      }
       if directive.kind != .reserve && job.result != -StoreErrno.notSupported {
         unsafe disk(directive).write(offset, length, from: nil) { [self] _ in
           job.result == 0 || generator.chance(2)
