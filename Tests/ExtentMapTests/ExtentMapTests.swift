@@ -19,7 +19,9 @@ import Testing
   }
 
   @Test func stateAndAddressDoNotDisturbEachOther() throws {
-    let view = try Self.map().view
+    let map = try Self.map()
+    let view = map.view
+    defer { withExtendedLifetime(map) {} }
     #expect(view.pin(3).writers == 1)
     #expect(view.closeGate(3) && !view.closeGate(3))
     view.setAddress(3, MapEntry(rawValue: Self.place.rawValue | MapEntry.shadowed))
@@ -38,7 +40,9 @@ import Testing
   }
 
   @Test func onlyTheCommittedAddressCountsAsCommitted() throws {
-    let view = try Self.map().view
+    let map = try Self.map()
+    let view = map.view
+    defer { withExtendedLifetime(map) {} }
     let other = MapEntry(store: StoreID(rawValue: 5), slot: 78)
     view.setAddress(0, Self.place)
     view.setAddress(0, other)
@@ -51,6 +55,7 @@ import Testing
   @Test func aMapGrowsInPlaceAndShrinks() throws {
     let map = try Self.map(4)
     let view = map.view
+    defer { withExtendedLifetime(map) {} }
     view.setAddress(3, Self.place)
     try map.grow(to: 100_000)
     #expect(map.extentCount == 100_000 && view.entry(99_999) == .unmapped)
@@ -83,6 +88,7 @@ import Testing
   @Test func theGateKeepsWritersOutWhileTheExtentMoves() async throws {
     let map = try Self.map(1)
     let view = map.view
+    defer { withExtendedLifetime(map) {} }
     view.setAddress(0, MapEntry(store: StoreID(rawValue: 0), slot: 0))
     let moves = 300
     let ends = Counter()
