@@ -61,6 +61,7 @@ let package = Package(
     tests("Redirection", ["TestSupport", "Redirection", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
     .target(
       name: "TestSupport", dependencies: ["HTTPService", "Platform", "Primitives"], path: "Tests/TestSupport"),
+    tests("NBDService", ["TestSupport", "NBDService", "Redirection", "ExtentMap", "Platform", "Primitives"]),
     tests("HTTPService", ["TestSupport", "HTTPService", "Platform", "Primitives"]),
     tests("CommandLine", ["TestSupport", "gnomon", "Daemon", "HTTPService", "Platform", "Primitives"]),
     tests("Daemon", ["TestSupport", "Daemon", "HTTPService", "Platform", "Primitives"]),

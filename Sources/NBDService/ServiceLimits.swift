@@ -13,8 +13,8 @@ public struct ServiceLimits: Sendable, Equatable {
   public var bytesPerReactorMax = 96 << 20
   /// Requests and their pieces in flight on one reactor.
   public var operationsPerReactorMax = 1024
-  /// Seconds without progress after which a client that does not take its replies is dropped, if others
-  /// wait for the memory that these hold.
+  /// Seconds without progress after which a client that does not take its replies, or does not send the
+  /// rest of a write, is dropped, if others wait for the memory that it holds.
   public var stalledSendSeconds = 10
 
   public init() {}

@@ -1,0 +1,96 @@
+import ExtentMap
+import Primitives
+import Testing
+
+@testable import Redirection
+
+/// The order of things inside one round, which a world of one thread cannot disturb.
+@Suite struct CoordinatorTests {
+  private static let store = StoreID(rawValue: 0)
+
+  private static func shared() -> SharedState {
+    let shared = SharedState(redirectorCount: 2)
+    shared.stores.add(store, tier: 0, dataOffset: 0, prepare: .zeroRange)
+    return shared
+  }
+
+  /// A change that another thread makes while the dirty stores are taken may have its data on a store whose
+  /// fdatasync has begun already: it must not be in the cut.
+  @Test func changesAreCutBeforeStoresAreTaken() throws {
+    let shared = Self.shared()
+    let map = try ExtentMap(volume: VolumeID(rawValue: 1), extentBytes: 1 << 16, extentCount: 4)
+    defer { withExtendedLifetime(map) {} }
+    let view = map.view
+    #expect(shared.flushes.enterInBackground())
+    let hasChanges = shared.flushes.begin { _ in
+      shared.changes.map(0, of: view, to: MapEntry(store: Self.store, slot: 0))
+    }
+    #expect(!hasChanges && shared.changes.cutDeltas.isEmpty && shared.changes.pendingCount == 1)
+  }
+
+  @Test func aRoundFollowsIfSomebodyNeedsIt() {
+    let shared = Self.shared()
+    #expect(shared.flushes.enterInBackground())
+    _ = shared.flushes.begin { _ in }
+    // Nothing is left to do after the running round.
+    #expect(!shared.flushes.enterInBackground())
+    #expect(!shared.flushes.finish(failed: false) { _ in })
+    shared.stores.markDirty(Self.store)
+    #expect(shared.flushes.enterInBackground())
+    _ = shared.flushes.begin { _ in }
+    shared.stores.markDirty(Self.store)
+    #expect(!shared.flushes.enterInBackground())
+    #expect(shared.flushes.finish(failed: false) { _ in })
+    // Not after a failure: it would spin.
+    #expect(!shared.flushes.enterInBackground())
+    #expect(!shared.flushes.finish(failed: true) { _ in })
+    #expect(shared.flushes.lastRoundFailed)
+  }
+
+  @Test func slotsAreNeverBetweenTwoPlaces() throws {
+    let shared = Self.shared()
+    let map = try ExtentMap(volume: VolumeID(rawValue: 1), extentBytes: 1 << 16, extentCount: 4)
+    defer { withExtendedLifetime(map) {} }
+    shared.changes.map(0, of: map.view, to: MapEntry(store: Self.store, slot: 0))
+    #expect(shared.changes.unmap(0, of: map.view))
+    #expect(shared.changes.hasRetired && shared.changes.cut() && shared.changes.hasRetired)
+    shared.changes.committed { #expect(shared.reclaimer.add($0)) }
+    #expect(!shared.changes.hasRetired && shared.reclaimer.pendingCount == 1)
+    #expect(shared.reclaimer.passed().isReady == false)
+    let (isReady, startsAnother) = shared.reclaimer.passed()
+    #expect(isReady && !startsAnother && shared.reclaimer.pendingCount == 1)
+    let slots = shared.reclaimer.takeReady()
+    #expect(slots.count == 1 && shared.reclaimer.pendingCount == 1)
+    let before = shared.reclaimer.spaceChanges
+    shared.reclaimer.released(1)
+    #expect(shared.reclaimer.pendingCount == 0 && shared.reclaimer.spaceChanges != before)
+  }
+
+  @Test func aGracePeriodThatSlotsMissedIsFollowedByAnother() {
+    let reclaimer = Reclaimer(redirectorCount: 1)
+    let slot = RetiredSlot(store: Self.store, slot: 1, slotBytes: 1 << 16)
+    #expect(!reclaimer.add([]))
+    #expect(reclaimer.add([slot]))
+    #expect(!reclaimer.add([slot]))
+    var (isReady, startsAnother) = reclaimer.passed()
+    #expect(isReady && startsAnother && reclaimer.takeReady().count == 1)
+    (isReady, startsAnother) = reclaimer.passed()
+    #expect(isReady && !startsAnother && reclaimer.takeReady().count == 1)
+  }
+
+  @Test func newExtentsGoToTheLowestTierThenTheEmptiestStore() {
+    let placement = Placement()
+    for (store, tier, granules) in [(0, 1, 8), (1, 0, 2), (2, 0, 4)] as [(UInt8, Int, UInt64)] {
+      placement.add(
+        StoreID(rawValue: store), tier: tier, allocator: SlotAllocator(capacityBytes: granules << 16))
+    }
+    var order: [UInt8] = []
+    var slot = SlotPlacement()
+    while placement.allocate(slotBytes: 1 << 16, &slot) { order.append(slot.store.rawValue) }
+    #expect(order == [1, 2, 2, 1, 2, 2] + Array(repeating: 0, count: 8))
+    placement.release(StoreID(rawValue: 2), slot: 0, slotBytes: 1 << 16)
+    slot.exclude(StoreID(rawValue: 2))
+    #expect(!placement.allocate(slotBytes: 1 << 16, &slot))
+    #expect(placement.remove(StoreID(rawValue: 2)) == 3 << 16)
+  }
+}
