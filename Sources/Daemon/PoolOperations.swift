@@ -1,6 +1,6 @@
 public import HTTPService
 public import Primitives
-import Stores
+public import Stores
 
 /// What the command line does without a running daemon.
 public struct PoolOperations: OfflineOperations {
@@ -13,7 +13,7 @@ public struct PoolOperations: OfflineOperations {
   }
 
   public func checkPool(directory: String) throws(GnomonError) -> CheckReport {
-    throw GnomonError(.unavailable, "pools can not be checked yet")
+    try PoolCheck.run(directory: directory)
   }
 
   public func serve(_ options: ServeOptions) throws(GnomonError) -> Int32 {
