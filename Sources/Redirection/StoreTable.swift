@@ -27,6 +27,7 @@ public final class StoreTable: @unchecked Sendable {
     let dataOffset = Atomic<UInt64>(0)
     let prepare = Atomic<UInt8>(0)
     let tier = Atomic<Int>(0)
+    let isCached = Atomic<Bool>(false)
   }
 
   private let entries: UnsafeMutablePointer<Entry>
@@ -42,11 +43,14 @@ public final class StoreTable: @unchecked Sendable {
   }
 
   /// Makes a store known to the data path.
-  public func add(_ store: StoreID, tier: Int, dataOffset: UInt64, prepare: PrepareMethod) {
+  public func add(
+    _ store: StoreID, tier: Int, dataOffset: UInt64, prepare: PrepareMethod, isCached: Bool = false
+  ) {
     let index = Int(store.rawValue)
     unsafe entries[index].dataOffset.store(dataOffset, ordering: .relaxed)
     unsafe entries[index].prepare.store(prepare.rawValue, ordering: .relaxed)
     unsafe entries[index].tier.store(tier, ordering: .relaxed)
+    unsafe entries[index].isCached.store(isCached, ordering: .relaxed)
     unsafe entries[index].isDirty.store(true, ordering: .relaxed)
     unsafe entries[index].hasFailed.store(false, ordering: .relaxed)
     unsafe entries[index].isPresent.store(true, ordering: .releasing)
@@ -63,6 +67,11 @@ public final class StoreTable: @unchecked Sendable {
 
   public func hasFailed(_ store: StoreID) -> Bool {
     unsafe entries[Int(store.rawValue)].hasFailed.load(ordering: .acquiring)
+  }
+
+  /// Whether the store's transfers go through the page cache: then they are copies made by this processor.
+  public func isCached(_ store: StoreID) -> Bool {
+    unsafe entries[Int(store.rawValue)].isCached.load(ordering: .relaxed)
   }
 
   func dataOffset(of store: StoreID) -> UInt64 {
