@@ -81,7 +81,7 @@ extension Operation {
 }
 
 /// Names an operation in a directive, so that a late completion cannot hit its successor:
-/// `generation (24) │ tag (16) │ index (16)`. The upper 8 bits are the driver's.
+/// `generation (24) │ store (16) │ index (16)`. The upper 8 bits are the driver's.
 public enum Token {
   static let generationMask: UInt32 = 0xff_ffff
   /// The bits that the redirector uses.
@@ -89,12 +89,13 @@ public enum Token {
   /// Nobody waits.
   static let none = mask
 
-  static func make(_ index: UInt32, _ generation: UInt32, tag: UInt16 = 0) -> UInt64 {
-    UInt64(generation) << 32 | UInt64(tag) << 16 | UInt64(index)
+  static func make(_ index: UInt32, _ generation: UInt32, store: UInt8 = 0) -> UInt64 {
+    UInt64(generation) << 32 | UInt64(store) << 16 | UInt64(index)
   }
 
   static func index(_ token: UInt64) -> UInt32 { UInt32(token & 0xffff) }
-  static func tag(_ token: UInt64) -> UInt16 { UInt16(truncatingIfNeeded: token >> 16) }
+  /// The store that the directive was for.
+  public static func store(_ token: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: token >> 16) }
   static func generation(_ token: UInt64) -> UInt32 { UInt32(token >> 32) & generationMask }
 }
 

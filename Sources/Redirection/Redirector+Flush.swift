@@ -61,7 +61,7 @@ extension Redirector {
     unsafe op.pointee.step = .flushing
     unsafe op.pointee.result = 0
     leaderHasChanges = shared.flushes.begin { store in
-      let token = unsafe Token.make(leader, op.pointee.generation, tag: UInt16(store.rawValue))
+      let token = unsafe Token.make(leader, op.pointee.generation, store: store.rawValue)
       unsafe op.pointee.commandsPending += 1
       unsafe emit(.synchronize, store: store.rawValue, token: token)
     }
@@ -69,7 +69,7 @@ extension Redirector {
     if unsafe op.pointee.commandsPending == 0 { endSynchronization() }
   }
 
-  func completeRound(_ result: Int32, tag: UInt16) {
+  func completeRound(_ result: Int32, store: UInt8) {
     let op = unsafe operation(leader)
     if unsafe op.pointee.step == .joining {
       endCommit(result)
@@ -77,7 +77,7 @@ extension Redirector {
     }
     if result < 0 {
       // The kernel forgets a failed writeback: asking again would succeed without the data.
-      shared.stores.markFailed(StoreID(rawValue: UInt8(truncatingIfNeeded: tag)))
+      shared.stores.markFailed(StoreID(rawValue: store))
       unsafe op.pointee.result = result
     }
     unsafe op.pointee.commandsPending -= 1

@@ -236,7 +236,8 @@ public final class Redirector {
     unsafe op.pointee.commandsPending += 1
     unsafe emit(
       kind, store: op.pointee.store.rawValue, durable: durable, length: length, offset: offset,
-      buffer: buffer, token: Token.make(index, op.pointee.generation))
+      buffer: buffer,
+      token: Token.make(index, op.pointee.generation, store: op.pointee.store.rawValue))
   }
 
   // MARK: Completions
@@ -249,7 +250,7 @@ public final class Redirector {
       preconditionFailure("a completion for an operation that has ended")
     }
     if index == leader {
-      completeRound(result, tag: Token.tag(token))
+      completeRound(result, store: Token.store(token))
       return
     }
     if result < 0 {

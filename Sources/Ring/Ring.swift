@@ -177,6 +177,12 @@ public struct Ring: ~Copyable {
     }
   }
 
+  /// Hands everything queued to the kernel, without looking for completions. What it does not take now it
+  /// takes with the next call.
+  public func submitOnly() {
+    _ = unsafe io_uring_submit(ring)
+  }
+
   /// Copies up to `completions.count` completions out and frees their places in the queue.
   public func takeCompletions(into completions: UnsafeMutableBufferPointer<Completion>) -> Int {
     let start = unsafe ring.pointee.cq.khead.pointee
