@@ -10,7 +10,8 @@ struct DispatchWindow {
   private(set) var inFlight = 0
   /// Completions since the last turn ended.
   private var completed = 0
-  /// Share of the completions, in 1/1024 and smoothed, that came in a burst: at least half of what was in flight at once.
+  /// Share of the completions, in 1/1024 and smoothed, that came in a burst: at least half of what was in
+  /// flight at once.
   private var burstShare = 0
 
   /// Below so many transfers there is nothing to gain.
