@@ -12,7 +12,8 @@ extension Command {
 
   static let volumeCommands = [volumeCreate, volumeList, volumeShow, volumeResize, volumeDelete]
 
-  private static let force = OptionSpec(name: "force", summary: "shrink; what lies beyond the new end is lost")
+  private static let force = OptionSpec(
+    name: "force", summary: "shrink; what lies beyond the new end is lost")
 
   /// `gnomon volume create`
   private static let volumeCreate = Command(
