@@ -16,6 +16,7 @@ public enum PrepareMethod: UInt8, Sendable {
 /// An entry is filled in before anything can refer to its store, and is read by all reactors.
 @safe
 public final class StoreTable: @unchecked Sendable {
+  /// Entries: every `StoreID` has one.
   public static let capacity = 256
 
   struct Entry: ~Copyable {
@@ -32,6 +33,7 @@ public final class StoreTable: @unchecked Sendable {
 
   private let entries: UnsafeMutablePointer<Entry>
 
+  /// A table without stores.
   public init() {
     unsafe entries = .allocate(capacity: Self.capacity)
     for index in 0..<Self.capacity { unsafe (entries + index).initialize(to: Entry()) }
@@ -61,10 +63,12 @@ public final class StoreTable: @unchecked Sendable {
     unsafe entries[Int(store.rawValue)].isPresent.store(false, ordering: .releasing)
   }
 
+  /// The tier that the store was added with.
   public func tier(of store: StoreID) -> Int {
     unsafe entries[Int(store.rawValue)].tier.load(ordering: .relaxed)
   }
 
+  /// Whether a synchronization of the store has failed since it was added.
   public func hasFailed(_ store: StoreID) -> Bool {
     unsafe entries[Int(store.rawValue)].hasFailed.load(ordering: .acquiring)
   }
