@@ -49,7 +49,7 @@ let package = Package(
         "Primitives",
       ]),
     .executableTarget(
-      name: "gnomon", dependencies: ["Daemon", "HTTPService", "Platform", "Primitives"]),
+      name: "gnomon", dependencies: ["Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),
 
     tests("Primitives", ["Primitives"]),
     tests("NBDWire", ["NBDWire", "Primitives"]),
@@ -60,8 +60,9 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["HTTPService", "Platform", "Primitives"], path: "Tests/TestSupport"),
     tests("HTTPService", ["TestSupport", "HTTPService", "Platform", "Primitives"]),
-    tests("CommandLine", ["TestSupport", "gnomon", "Daemon", "HTTPService", "Platform", "Primitives"]),
-    tests("Daemon", ["TestSupport", "Daemon", "HTTPService", "Platform", "Primitives"]),
+    tests(
+      "CommandLine", ["TestSupport", "gnomon", "Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),
+    tests("Daemon", ["TestSupport", "Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),
     tests("Tidy", []),
   ]
 )

@@ -1,6 +1,6 @@
 public import HTTPService
 public import Primitives
-import Stores
+public import Stores
 
 /// What the command line does without a running daemon.
 public struct PoolOperations: OfflineOperations {
@@ -16,7 +16,7 @@ public struct PoolOperations: OfflineOperations {
 
   /// Checks a pool that nobody serves; see `OfflineOperations`.
   public func checkPool(directory: String) throws(GnomonError) -> CheckReport {
-    throw GnomonError(.unavailable, "pools can not be checked yet")
+    try PoolCheck.run(directory: directory)
   }
 
   /// Serves a pool until SIGTERM or SIGINT; see `OfflineOperations`.

@@ -69,6 +69,12 @@ public final class ExtentMap: Sendable {
     return mapped
   }
 
+  /// Whether no extent from one on is mapped.
+  public func isUnmapped(from first: UInt64) -> Bool {
+    for extent in first..<max(first, extentCount) where view.entry(extent).isMapped { return false }
+    return true
+  }
+
   /// The first mapped extent whose entry satisfies a condition.
   public func firstEntry(where condition: (MapEntry) -> Bool) -> UInt64? {
     (0..<extentCount).first { extent in

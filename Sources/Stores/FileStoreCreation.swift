@@ -49,7 +49,7 @@ extension FileStore {
     let isDevice = inspection.kind == .blockDevice
     // O_EXCL on a block device fails if it is mounted or otherwise claimed.
     let descriptor = try FileDescriptor.open(record.path, O_RDWR | (isDevice ? O_EXCL : 0))
-    guard try descriptor.tryLock() else { throw StoreErrors.inUse(record) }
+    try lock(descriptor, record, waitMilliseconds: FileDescriptor.lockWaitMilliseconds)
     if isDevice { try checkGeometry(of: descriptor, record, size: inspection.sizeBytes) }
     if !force { try refuseContent(inspection, descriptor) }
     if !isDevice {

@@ -63,10 +63,12 @@ package final class FakeControlPlane: ControlPlane {
     return Status(
       version: Version.current, pid: 4711, uptimeSeconds: 93_784, directory: "/srv/pool",
       listeners: ["nbd://127.0.0.1:10809", "nbd+unix:///?socket=/srv/pool/nbd.sock"], reactors: 2,
-      connections: 1, connectionsAccepted: 3, io: io,
+      connections: 1, io: io,
       volumes: [VolumeStatus(name: "disk0", connections: 1, io: io)],
-      stores: [StoreStatus(name: "fast", state: .online, io: io)],
-      memory: MemoryStatus(residentBytes: 48 << 20, mapBytes: 160 << 10, bufferBytes: 32 << 20))
+      stores: [
+        StoreStatus(name: "fast", state: .online, usedBytes: 1 << 20, freeBytes: (100 << 30) - (1 << 20))
+      ],
+      memory: MemoryStatus(residentBytes: 48 << 20, mapBytes: 160 << 10))
   }
 
   package func stores() async throws(GnomonError) -> [StoreInfo] {
