@@ -160,7 +160,8 @@ final class Pool: PoolBackground {
       method = .writeZeros
     }
     shared.stores.add(
-      store.record.id, tier: store.record.tier, dataOffset: store.dataOffset, prepare: method)
+      store.record.id, tier: store.record.tier, dataOffset: store.dataOffset, prepare: method,
+      isCached: !store.isDirect)
   }
 
   var stores: [FileStore] {

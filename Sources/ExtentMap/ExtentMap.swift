@@ -15,6 +15,7 @@ public final class ExtentMap: Sendable {
 
   private let memory: AlignedMemory
   private let count: Atomic<UInt64>
+  /// The entries, for the data path; valid as long as this object lives.
   public let view: ExtentMapView
 
   /// An all-unmapped map of `extentCount` extents of `extentBytes` (a power of two) each.
@@ -34,6 +35,7 @@ public final class ExtentMap: Sendable {
       extentShift: UInt8(extentBytes.trailingZeroBitCount))
   }
 
+  /// Extents that the volume has now.
   public var extentCount: UInt64 { count.load(ordering: .acquiring) }
 
   /// Grows the map; new extents are unmapped. Fails with ENOMEM beyond the reserved address space.

@@ -33,13 +33,8 @@ final class Reactor {
   /// Something that stalled connections wait for has been released.
   var hasReleased = false
 
-  /// Per store: how much it is given at once, and the transfers that are kept back.
-  private var windows = [DispatchWindow](repeating: DispatchWindow(), count: StoreTable.capacity)
-  private var keptBack = [[Directive]](repeating: [], count: StoreTable.capacity)
-  /// Stores that have completed something in this turn, or have transfers kept back.
-  private var activeStores: [Int] = []
-  /// Transfers are queued that the kernel does not have yet.
-  private var hasQueuedTransfers = false
+  /// Transfers on their way to the stores.
+  var transfers = TransferQueues()
 
   private let completions: UnsafeMutableBufferPointer<Completion>
   private let eventCounter: UnsafeMutablePointer<UInt64>
@@ -112,7 +107,7 @@ final class Reactor {
       }
       let count = unsafe ring.takeCompletions(into: completions)
       for index in 0..<count { unsafe handle(completions[index]) }
-      dispatchKeptBack()
+      endTransferTurn()
     }
   }
 
@@ -135,7 +130,7 @@ final class Reactor {
     switch TokenKind(rawValue: UInt8(completion.token >> 56)) {
     case .storage: redirector.complete(value, completion.result)
     case .transfer:
-      transferEnded(Int(Token.store(value)))
+      transfers.ended(Token.store(value))
       redirector.complete(value, completion.result)
     case .receive: received(UInt32(truncatingIfNeeded: value), completion.result)
     case .send: sent(UInt32(truncatingIfNeeded: value), completion.result)
@@ -174,6 +169,7 @@ final class Reactor {
     }
     submitTransfers()
     flushReplies()
+    startCachedTransfers()
     // Replies of refused requests may have ended without I/O; what they need is queued now.
     carryOutDirectives()
   }
@@ -208,62 +204,6 @@ final class Reactor {
       let reactor = environment.reactors[Int(directive.store)]
       reactor.inbox.post(.deliver(token: directive.token, errno: UInt32(directive.length)))
     }
-  }
-
-  // MARK: Transfers
-
-  private func transfer(_ directive: Directive) {
-    let store = Int(directive.store)
-    guard windows[store].admits(waiting: keptBack[store].count) else {
-      if keptBack[store].isEmpty { activeStores.append(store) }
-      keptBack[store].append(directive)
-      return
-    }
-    start(directive)
-  }
-
-  private func start(_ directive: Directive) {
-    let file = Int(directive.store)
-    let token = Self.token(.transfer, directive.token)
-    windows[file].began()
-    hasQueuedTransfers = true
-    if directive.kind == .read {
-      unsafe ring.read(
-        file: file, into: directive.buffer!, count: Int(directive.length), at: directive.offset, token: token)
-    } else {
-      unsafe ring.write(
-        file: file, from: directive.buffer!, count: Int(directive.length), at: directive.offset,
-        durable: directive.durable, token: token)
-    }
-  }
-
-  private func transferEnded(_ store: Int) {
-    windows[store].ended()
-    if !activeStores.contains(store) { activeStores.append(store) }
-  }
-
-  /// Hands over what was kept back as far as the completions of this turn have made room.
-  private func dispatchKeptBack() {
-    guard !activeStores.isEmpty else { return }
-    for store in activeStores {
-      windows[store].endTurn()
-      var started = 0
-      while started < keptBack[store].count,
-        windows[store].admits(waiting: keptBack[store].count - started - 1)
-      {
-        start(keptBack[store][started])
-        started += 1
-      }
-      keptBack[store].removeFirst(started)
-    }
-    activeStores.removeAll { keptBack[$0].isEmpty }
-  }
-
-  /// Gets the stores to work before the replies are sent: sending copies data, which takes a while.
-  private func submitTransfers() {
-    guard hasQueuedTransfers, !dirty.isEmpty else { return }
-    hasQueuedTransfers = false
-    ring.submitOnly()
   }
 
   private func tellPeers(_ message: ReactorMessage) {

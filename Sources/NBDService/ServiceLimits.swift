@@ -17,5 +17,6 @@ public struct ServiceLimits: Sendable, Equatable {
   /// wait for the memory that these hold.
   public var stalledSendSeconds = 10
 
+  /// The defaults.
   public init() {}
 }

@@ -72,10 +72,12 @@ public struct FileDescriptor: ~Copyable, Sendable {
     try retrying("fallocate", subject) { Int(fallocate(raw, mode, off_t(offset), off_t(length))) }
   }
 
+  /// Sets the size of a regular file, in bytes; what is new reads zero.
   public func truncate(to size: UInt64) throws(SystemError) {
     try retrying("ftruncate", subject) { Int(ftruncate(raw, off_t(size))) }
   }
 
+  /// What the system knows about the file (fstat(2)).
   public func status() throws(SystemError) -> stat {
     var result = stat()
     try retrying("fstat", subject) { unsafe Int(fstat(raw, &result)) }

@@ -7,15 +7,22 @@ import Synchronization
 /// A request as it enters the I/O path. The range is not empty unless it is a flush, and lies within the
 /// volume.
 public struct Request {
+  /// The map of the volume.
   public var view: ExtentMapView
+  /// First byte, from the start of the volume.
   public var offset: UInt64
+  /// Bytes.
   public var length: UInt64
+  /// How it is to be done.
   public var flags: OperationFlags
+  /// The client's name for it.
   public var cookie: UInt64
+  /// Who asked: comes back in the operation.
   public var owner: UInt64
   /// The volume's size: a trim or zero up to the end covers the last extent whole.
   public var volumeBytes: UInt64
 
+  /// A request; nothing is checked.
   public init(
     view: ExtentMapView, offset: UInt64, length: UInt64, flags: OperationFlags, cookie: UInt64,
     owner: UInt64, volumeBytes: UInt64
