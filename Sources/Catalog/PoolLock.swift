@@ -11,8 +11,8 @@ public final class PoolLock: Sendable {
 
   private static let log = Log("pool")
 
-  /// Locks the pool in `directory` until this object goes away. Waits a moment for an owner that is about to
-  /// end.
+  /// Locks the pool in `directory` until `unlock()` or until this object goes away. Waits a moment for
+  /// an owner that is about to end.
   ///
   /// - Throws: `conflict`, naming the owner, if another process (or another object of this one) has it;
   ///   `notFound` if the folder does not exist; `system` if the file can not be made.
@@ -39,6 +39,11 @@ public final class PoolLock: Sendable {
     } catch {
       throw GnomonError(.system, "the pool in \(directory) can not be locked", cause: "\(error)")
     }
+  }
+
+  /// Lets others have the pool from here on; nothing but dropping this object may follow.
+  public func unlock() {
+    descriptor.unlock()
   }
 
   private static func owner(in descriptor: borrowing FileDescriptor) -> Int32? {

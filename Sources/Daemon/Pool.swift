@@ -36,8 +36,8 @@ final class Pool: PoolBackground {
   /// Slots that one step gives back: bounds how long others wait for the thread, and the memory it takes.
   private static let slotsPerRelease = 1 << 14
 
-  /// Opens the pool in `directory`: takes its lock, verifies the stores' labels, loads the maps. Leaves nothing
-  /// behind if that fails.
+  /// Opens the pool in `directory`: takes its lock, verifies the stores' labels, loads the maps. Leaves
+  /// nothing behind if that fails.
   init(opening directory: String, redirectorCount: Int, readOnlyNames: [String]) throws(GnomonError) {
     self.directory = directory
     lock = try PoolLock(directory: directory)
@@ -251,7 +251,7 @@ final class Pool: PoolBackground {
     for slot in sorted { shared.placement.release(slot.store, slot: slot.slot, slotBytes: slot.slotBytes) }
   }
 
-  /// Gives slots back piece by piece in the background; the catalog has forgotten them, and nobody uses them.
+  /// Gives slots back piece by piece in the background; the catalog has forgotten them, nobody uses them.
   func releaseInBackground(_ entries: [MapEntry], slotBytes: UInt64) {
     releases.add(1, ordering: .sequentiallyConsistent)
     continueRelease(entries[...], slotBytes: slotBytes)
@@ -296,6 +296,7 @@ final class Pool: PoolBackground {
     catalogThread.async { self.catalog.close() }
     catalogThread.stop()
     for store in stores { store.unlock() }
+    lock.unlock()
   }
 }
 

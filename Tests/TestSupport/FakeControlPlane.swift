@@ -10,6 +10,8 @@ package final class FakeControlPlane: ControlPlane {
     var failure: GnomonError?
     var delayMilliseconds = 0
     var calls = 0
+    var running = 0
+    var runningMost = 0
   }
 
   private let state: Mutex<State>
@@ -40,11 +42,17 @@ package final class FakeControlPlane: ControlPlane {
   /// How often anything was asked for.
   package var calls: Int { state.withLock { $0.calls } }
 
+  /// How many calls were under way at the same time, at most.
+  package var callsAtOnce: Int { state.withLock { $0.runningMost } }
+
   private func enter() async throws(GnomonError) {
     let (failure, delay) = state.withLock { state in
       state.calls += 1
+      state.running += 1
+      state.runningMost = max(state.runningMost, state.running)
       return (state.failure, state.delayMilliseconds)
     }
+    defer { state.withLock { $0.running -= 1 } }
     if delay > 0 { try? await Task.sleep(for: .milliseconds(delay)) }
     if let failure { throw failure }
   }
