@@ -20,7 +20,8 @@ final class Daemon {
   /// Lines that say how a volume is reached; with more volumes, `gnomon volume show` tells it.
   private static let announcedMax = 32
 
-  /// Starts everything. If a part can not be started, those before it are stopped again and leave nothing behind.
+  /// Starts everything. If a part can not be started, those before it are stopped again and leave nothing
+  /// behind.
   init(_ options: ServeOptions) throws(GnomonError) {
     let configuration = options.configuration
     Log.level = configuration.log.level

@@ -36,8 +36,8 @@ final class Pool: PoolBackground {
   /// Slots that one step gives back: bounds how long others wait for the thread, and the memory it takes.
   private static let slotsPerRelease = 1 << 14
 
-  /// Opens the pool in `directory`: takes its lock, verifies the stores' labels, loads the maps. Leaves nothing
-  /// behind if that fails.
+  /// Opens the pool in `directory`: takes its lock, verifies the stores' labels, loads the maps. Leaves
+  /// nothing behind if that fails.
   init(opening directory: String, redirectorCount: Int, readOnlyNames: [String]) throws(GnomonError) {
     self.directory = directory
     lock = try PoolLock(directory: directory)

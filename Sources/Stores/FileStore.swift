@@ -39,8 +39,8 @@ public final class FileStore: Store {
 
   /// Opens a store after it has proved to be the one that `record` describes.
   ///
-  /// Nothing is written unless the label is right; then only the scratch area is. Waits a moment for a process
-  /// that is about to release the store: the kernel does so late after a kill.
+  /// Nothing is written unless the label is right; then only the scratch area is. Waits a moment for a
+  /// process that is about to release the store: the kernel does so late after a kill.
   ///
   /// - Throws: `notFound` if the file does not exist; `corrupt` if it is too short or its label is missing
   ///   or damaged; `conflict` if it belongs to another pool or is another store of this pool, or if another
