@@ -118,8 +118,10 @@ final class Daemon {
     }
   }
 
+  /// Finishes what is in flight, flushes and stops everything.
+  ///
   /// - Returns: whether everything was flushed.
-  private func shutDown() -> Bool {
+  func shutDown() -> Bool {
     server.stop()
     let reactors = reactors
     let isDrained = waiting("requests in flight did not end in time") { done in

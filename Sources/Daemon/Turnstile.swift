@@ -12,6 +12,9 @@ final class Turnstile: Sendable {
 
   private let state = Mutex(State())
 
+  /// Tasks that wait for their turn.
+  var waitingCount: Int { state.withLock { $0.waiting.count } }
+
   /// Waits for its turn; `leave` must follow.
   func enter() async {
     await withCheckedContinuation { continuation in
