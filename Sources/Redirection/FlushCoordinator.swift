@@ -28,6 +28,7 @@ final class FlushCoordinator: Sendable {
   }
 
   private let state = Mutex(State())
+  private let failed = Atomic<Bool>(false)
   private let stores: StoreTable
   private let changes: MapChanges
 
@@ -75,10 +76,14 @@ final class FlushCoordinator: Sendable {
     }
   }
 
+  /// Whether the last round has failed.
+  var hasFailed: Bool { failed.load(ordering: .acquiring) }
+
   /// Ends a round: calls `answer` for everyone it served.
   ///
   /// - Returns: whether the caller leads another round at once.
-  func finish(_ answer: (Waiter) -> Void) -> Bool {
+  func finish(hasFailed: Bool, _ answer: (Waiter) -> Void) -> Bool {
+    failed.store(hasFailed, ordering: .releasing)
     let leadsOn = state.withLock { state in
       swap(&state.current, &state.finished)
       swap(&state.current, &state.next)

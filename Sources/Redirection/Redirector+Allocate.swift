@@ -42,21 +42,24 @@ extension Redirector {
       return
     }
     view.openGate(extent)
-    released()
     if isSpaceComing() {
-      // Slots that a trim freed are on their way back: wait for them rather than fail.
+      // Slots that a trim freed are on their way back: wait for them rather than fail. Nobody else is told
+      // about the gate: whoever waits for this extent waits for space too, and all are tried again then.
       unsafe op.pointee.result = 0
       park(index, forSpace: true)
       flushInBackground()
       return
     }
+    released()
     unsafe op.pointee.error = op.pointee.result == 0 ? .noSpace : StoreErrno.wire(-op.pointee.result)
     unsafe op.pointee.result = 0
     finishPiece(index)
   }
 
   private func isSpaceComing() -> Bool {
-    shared.changes.hasRetired || shared.reclaimer.pendingCount > 0
+    // Without a commit nothing comes back.
+    guard !shared.flushes.hasFailed else { return false }
+    return shared.changes.hasRetired || shared.reclaimer.pendingCount > 0
   }
 
   private func prepareSlot(_ index: UInt32) {

@@ -109,7 +109,7 @@ extension Redirector {
   }
 
   private func endRound(_ error: NBDErrno?) {
-    let leadsOn = shared.flushes.finish { waiter in
+    let leadsOn = shared.flushes.finish(hasFailed: error != nil) { waiter in
       if waiter.redirector == number {
         endFlush(Token.index(waiter.token), error)
       } else {
@@ -117,6 +117,8 @@ extension Redirector {
           .deliver, store: waiter.redirector, length: UInt64(error?.rawValue ?? 0), token: waiter.token)
       }
     }
+    // Who waits for space that this round was to bring back has to know.
+    if error != nil { released() }
     if leadsOn { leadRound() }
   }
 }

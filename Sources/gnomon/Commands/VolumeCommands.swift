@@ -13,7 +13,7 @@ extension Command {
   static let volumeCommands = [volumeCreate, volumeList, volumeShow, volumeResize, volumeDelete]
 
   private static let force = OptionSpec(
-    name: "force", summary: "shrink; what lies beyond the new end is lost")
+    name: "force", summary: "shrink even if data is lost")
 
   /// `gnomon volume create`
   private static let volumeCreate = Command(
@@ -92,8 +92,8 @@ extension Command {
       positionals: [PositionalSpec(name: "NAME"), PositionalSpec(name: "SIZE")],
       options: [.pool, force, .json],
       details: [
-        "Growing is safe while clients are attached. Shrinking needs --force, and no client may be "
-          + "attached; what lies beyond the new end is lost."
+        "Growing is safe while clients are attached. For shrinking none may be, and it needs --force if "
+          + "data lies beyond the new end; that data is lost."
       ],
       examples: [.init(text: "Grow to 40 GiB", line: "gnomon volume resize --pool /srv/pool disk0 40G")])
   ) { run in
