@@ -8,6 +8,8 @@ extension Redirector {
   /// - Returns: false if there is no room for it now; nothing has happened then.
   public func flush(_ request: Request) -> Bool {
     guard hasRoom(pieces: 1) else { return false }
+    flushesAfterOneWrite = writesSinceFlush == 1 ? flushesAfterOneWrite + 1 : 0
+    writesSinceFlush = 0
     enterFlush(make(.flush, request))
     return true
   }
@@ -25,6 +27,15 @@ extension Redirector {
   /// Starts a flush that nobody waits for, unless one is running that will do.
   public func flushInBackground() {
     if shared.flushes.enterInBackground() { leadRound() }
+  }
+
+  /// A write has ended that is not durable yet.
+  ///
+  /// A client that flushes after every write (a database's log, fsync(2) in a loop) will do so again: its
+  /// flush is begun while the acknowledgement of the write is on its way, and the request joins it.
+  func foreseeFlush() {
+    writesSinceFlush += 1
+    if flushesAfterOneWrite >= Self.flushIsForeseenFrom && inFlight == (0, 0) { flushInBackground() }
   }
 
   func enterFlush(_ index: UInt32) {

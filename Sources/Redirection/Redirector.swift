@@ -65,6 +65,11 @@ public final class Redirector {
   var inFlight = (0, 0)
   var epoch: UInt8 = 0
   var isInGrace = false
+  /// Writes that have ended since the last flush, and how many flushes in a row came after just one.
+  var writesSinceFlush = 0
+  var flushesAfterOneWrite = 0
+  /// From so many of them on the next flush is foreseen.
+  static let flushIsForeseenFrom = 4
   /// The slab entry of the flush rounds that this redirector leads.
   let leader: UInt32
   var leaderHasChanges = false

@@ -80,7 +80,7 @@ extension FileStore {
     _ inspection: StoreInspection, _ descriptor: borrowing FileDescriptor
   ) throws {
     let path = inspection.record.path
-    let remedy = "choose another path, or use --force, which destroys what is there"
+    let remedy = "choose another path, or clear the file or device first"
     for case .success(let label) in inspection.labels {
       throw GnomonError(
         .conflict, "\(path) carries a Gnomon label already",
