@@ -244,6 +244,8 @@ extension Reactor {
       }
     }
     isResumingStalled = false
+    // What needed no I/O is finished already, and no completion will come for it.
+    collectFinished()
   }
 
   /// Asks for more bytes, unless they could not be used.
