@@ -49,7 +49,7 @@ let package = Package(
         "Primitives",
       ]),
     .executableTarget(
-      name: "gnomon", dependencies: ["Daemon", "HTTPService", "Platform", "Primitives"]),
+      name: "gnomon", dependencies: ["Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),
 
     tests("Primitives", ["TestSupport", "Primitives"]),
     tests("Platform", ["TestSupport", "Platform", "Primitives"]),
@@ -63,8 +63,9 @@ let package = Package(
       name: "TestSupport", dependencies: ["HTTPService", "Platform", "Primitives"], path: "Tests/TestSupport"),
     tests("NBDService", ["TestSupport", "NBDService", "Redirection", "ExtentMap", "Platform", "Primitives"]),
     tests("HTTPService", ["TestSupport", "HTTPService", "Platform", "Primitives"]),
-    tests("CommandLine", ["TestSupport", "gnomon", "Daemon", "HTTPService", "Platform", "Primitives"]),
-    tests("Daemon", ["TestSupport", "Daemon", "HTTPService", "Platform", "Primitives"]),
+    tests(
+      "CommandLine", ["TestSupport", "gnomon", "Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),
+    tests("Daemon", ["TestSupport", "Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),
     tests("Tidy", []),
   ]
 )

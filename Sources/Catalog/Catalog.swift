@@ -25,6 +25,8 @@ public final class Catalog: @unchecked Sendable {
   private var connection: Database?
   /// Volumes that exist: journal records of others are ignored.
   var volumeIDs: Set<VolumeID> = []
+  /// Volumes that do not exist and may have map pages left: `purge` takes the last one first.
+  var forgotten: [VolumeID] = []
   var journal = JournalState()
   var round: CheckpointRound?
   /// What `inspectMap` has read of the journal; dropped by the next change.
@@ -59,6 +61,7 @@ public final class Catalog: @unchecked Sendable {
       pool = try Self.readPool(database)
       connection = database
       volumeIDs = Set(try Self.readVolumes(database).map(\.id))
+      if !readOnly { forgotten = try Self.forgottenVolumes(volumeIDs, database) }
       journal = try JournalState(reading: database)
     } catch {
       throw Self.translate(error, "the catalog of the pool in \(directory) can not be opened")

@@ -126,16 +126,17 @@ extension Catalog {
   }
 
   /// Extents of all volumes that are mapped to a store. The journal must have been folded.
-  static func extentsMapped(to store: StoreID, in database: Database) throws -> Int {
+  func extentsMapped(to store: StoreID, in database: Database) throws -> Int {
     let statement = try database.prepared("SELECT key, image FROM pages ORDER BY key")
     defer { statement.reset() }
     var count = 0
     while try statement.step() {
       let key = statement.int(0)
+      guard volumeIDs.contains(MapPage.volume(ofKey: key)) else { continue }
       let image = unsafe statement.blob(1)
       if case .failure(let damage) = unsafe MapPage.verify(image, key: key) {
         let (volume, page) = (MapPage.volume(ofKey: key).rawValue, MapPage.page(ofKey: key))
-        throw damaged("page \(page) of the map of volume \(volume) is damaged", cause: "\(damage)")
+        throw Self.damaged("page \(page) of the map of volume \(volume) is damaged", cause: "\(damage)")
       }
       for index in 0..<MapPage.entryCount {
         let at = MapPage.headerBytes + 8 * index

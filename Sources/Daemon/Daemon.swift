@@ -9,48 +9,79 @@ import Stores
 
 /// The composition root: starts what a served pool is made of, bottom up, and stops it top down.
 final class Daemon {
-  private let configuration: Configuration
   private let pool: Pool
   private let listeners: Listeners
   private let reactors: [ReactorHandle]
-  private var server: HTTPServer?
+  private let server: HTTPServer
   private let log = Log("daemon")
 
   /// Seconds that requests in flight get to end after a signal.
   private static let shutdownSeconds: UInt64 = 30
+  /// Lines that say how a volume is reached; with more volumes, `gnomon volume show` tells it.
+  private static let announcedMax = 32
 
+  /// Starts everything. If a part can not be started, those before it are stopped and leave nothing behind.
   init(_ options: ServeOptions) throws(GnomonError) {
-    configuration = options.configuration
+    let configuration = options.configuration
     Log.level = configuration.log.level
     let count = configuration.reactorCount(cores: Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
     pool = try Pool(
       opening: options.directory, redirectorCount: count, readOnlyNames: configuration.readOnly)
-    listeners = try Listeners(configuration)
+    do throws(GnomonError) {
+      listeners = try Listeners(configuration)
+    } catch {
+      pool.close()
+      throw error
+    }
+    do throws(GnomonError) {
+      reactors = try Self.startReactors(count, pool, configuration, listeners)
+    } catch {
+      listeners.close()
+      pool.close()
+      throw error
+    }
+    do throws(GnomonError) {
+      let control = PoolControl(
+        pool, configuration: configuration, listeners: listeners.endpoints.map(\.description))
+      server = try HTTPServer(listening: configuration.api.listen, control: control)
+    } catch {
+      Self.stop(reactors)
+      listeners.close()
+      pool.close()
+      throw error
+    }
+  }
+
+  private static func startReactors(
+    _ count: Int, _ pool: Pool, _ configuration: Configuration, _ listeners: Listeners
+  ) throws(GnomonError) -> [ReactorHandle] {
+    var started: [ReactorHandle] = []
     do throws(SystemError) {
       var handles: [ReactorHandle] = []
       for number in 0..<count { handles.append(try ReactorHandle(number: number)) }
-      reactors = handles
       pool.reactors = handles
       let environment = ReactorEnvironment(
         shared: pool.shared, exports: pool.exports, limits: ServiceLimits(configuration.limits),
         background: pool, reactors: handles,
         stores: Dictionary(uniqueKeysWithValues: pool.stores.map { ($0.record.id, $0.descriptor.raw) }),
         listeners: listeners.descriptors)
-      for handle in handles { try handle.start(environment) }
+      // The one that accepts clients comes last: it hands them to all.
+      for handle in handles.reversed() {
+        try handle.start(environment)
+        started.append(handle)
+      }
+      return handles
     } catch {
-      listeners.close()
+      stop(started)
       throw GnomonError(
         .system, "the reactors can not be started", cause: error.description,
         remedy: "io_uring needs Linux 6.0 or newer, and must not be disabled (kernel.io_uring_disabled)")
     }
-    let control = PoolControl(
-      pool, configuration: configuration, listeners: listeners.endpoints.map(\.description))
-    do throws(GnomonError) {
-      server = try HTTPServer(listening: configuration.api.listen, control: control)
-    } catch {
-      listeners.close()
-      throw error
-    }
+  }
+
+  private static func stop(_ reactors: [ReactorHandle]) {
+    for reactor in reactors { reactor.post(.stop) }
+    for reactor in reactors { reactor.join() }
   }
 
   /// Serves until SIGTERM or SIGINT. The signals are blocked in all threads.
@@ -76,20 +107,28 @@ final class Daemon {
         "pool": pool.directory, "volumes": volumes.count, "stores": pool.stores.count,
         "reactors": reactors.count, "version": Version.current,
       ])
-    for endpoint in listeners.endpoints {
-      log.info("listening", ["uri": volumes.count == 1 ? endpoint.uri() : endpoint.uri()])
+    for endpoint in listeners.endpoints { log.info("listening", ["uri": endpoint.uri()]) }
+    var left = Self.announcedMax
+    for volume in volumes {
+      for endpoint in listeners.endpoints where left > 0 {
+        left -= 1
+        log.info("exported", ["volume": volume.name, "uri": endpoint.uri(export: volume.name)])
+      }
     }
   }
 
+  /// Finishes what is in flight, flushes and stops everything.
+  ///
   /// - Returns: whether everything was flushed.
-  private func shutDown() -> Bool {
-    server?.stop()
-    listeners.close()
+  func shutDown() -> Bool {
+    server.stop()
     let reactors = reactors
     let isDrained = waiting("requests in flight did not end in time") { done in
       let left = Countdown(reactors.count, done)
       for reactor in reactors { reactor.post(.shutDown { left.tick() }) }
     }
+    // Clients that come until here are turned away by the reactors.
+    listeners.close()
     let failure = Outcome()
     let isFlushed = waiting("the last flush did not end in time") { done in
       reactors[0].post(
@@ -101,8 +140,7 @@ final class Daemon {
     if let cause = failure.value { log.error("the last flush has failed", ["cause": cause]) }
     // A reactor that hangs in a request can not be stopped; the process ends anyway.
     guard isDrained && isFlushed else { return false }
-    for reactor in reactors { reactor.post(.stop) }
-    for reactor in reactors { reactor.join() }
+    Self.stop(reactors)
     pool.close()
     log.info("stopped")
     return failure.value == nil

@@ -10,6 +10,8 @@ final class Listeners {
   /// Where clients connect, with the ports that were taken.
   private(set) var endpoints: [NBDEndpoint] = []
   private var files: [UnixSocketFile] = []
+  /// Whether the sockets belong to a service manager, which goes on to listen.
+  private var areInherited = false
 
   /// Clients that may wait to be accepted.
   private static let backlog: Int32 = 1024
@@ -21,6 +23,7 @@ final class Listeners {
   init(_ configuration: Configuration) throws(GnomonError) {
     let inherited = Self.inheritedCount()
     if inherited > 0 && !configuration.listenIsExplicit {
+      areInherited = true
       for number in Self.firstInherited..<Self.firstInherited + inherited { try take(inherited: number) }
       return
     }
@@ -83,7 +86,11 @@ final class Listeners {
 
   /// Closes the sockets and removes their files. Clients that are connected stay connected.
   func close() {
-    for descriptor in descriptors { _ = Glibc.close(descriptor) }
+    for descriptor in descriptors {
+      // A reactor's ring holds on to the socket for a while: closing alone does not free the address.
+      if !areInherited { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+      _ = Glibc.close(descriptor)
+    }
     for file in files { file.remove() }
     descriptors = []
     files = []

@@ -19,6 +19,10 @@ final class Pool: PoolBackground {
   let catalog: Catalog
   let catalogThread: WorkThread
   let reclaimThread: WorkThread
+  /// For files and devices that the control plane opens and writes to.
+  let controlThread: WorkThread
+  /// Deleted or cut volumes whose slots are still being given back.
+  private let releases = Atomic<Int>(0)
   private let lock: PoolLock
   private let openStores: Mutex<[StoreID: FileStore]>
   private let reactorList = Mutex<[ReactorHandle]>([])
@@ -29,19 +33,17 @@ final class Pool: PoolBackground {
   /// Map pages that one step of folding rewrites: bounds how long a commit waits behind it.
   private static let pagesPerFold = 64
 
-  /// Opens the pool in `directory`: takes its lock, verifies the stores' labels, loads the maps.
+  /// Slots that one step gives back: bounds how long others wait for the thread, and the memory it takes.
+  private static let slotsPerRelease = 1 << 14
+
+  /// Opens the pool in `directory`: takes its lock, verifies the stores' labels, loads the maps. Leaves
+  /// nothing behind if that fails.
   init(opening directory: String, redirectorCount: Int, readOnlyNames: [String]) throws(GnomonError) {
     self.directory = directory
     lock = try PoolLock(directory: directory)
     catalog = try Catalog(opening: directory)
     record = catalog.pool
     shared = SharedState(redirectorCount: redirectorCount)
-    do throws(SystemError) {
-      catalogThread = try WorkThread(name: "gnomon-catalog")
-      reclaimThread = try WorkThread(name: "gnomon-reclaim")
-    } catch {
-      throw GnomonError(.system, "no thread can be started", cause: error.description)
-    }
     var stores: [StoreID: FileStore] = [:]
     for store in try catalog.stores() {
       stores[store.id] = try FileStore(opening: store, pool: catalog.pool.uuid)
@@ -51,20 +53,42 @@ final class Pool: PoolBackground {
       if readOnlyNames.contains(volume.name) { volume.readOnly = true }
       volumes.append(try Self.load(volume, from: catalog))
     }
-    openStores = Mutex(stores)
-    for volume in volumes { exports.add(volume) }
     for store in stores.values.sorted(by: { $0.record.id < $1.record.id }) {
       let allocator = try Self.slots(of: store, taken: volumes)
-      introduce(store)
       shared.placement.add(store.record.id, tier: store.record.tier, allocator: allocator)
     }
     try Self.checkStoresExist(volumes, stores)
-    if let name = readOnlyNames.first(where: { name in !volumes.contains { $0.name == name } }) {
-      throw GnomonError(
-        .notFound, "there is no volume \(name) to export read-only",
-        remedy: "name one of: " + volumes.map(\.name).joined(separator: ", "))
-    }
+    try Self.checkExist(readOnlyNames, volumes)
+    openStores = Mutex(stores)
+    (catalogThread, reclaimThread, controlThread) = try Self.startThreads()
+    for volume in volumes { exports.add(volume) }
+    for store in stores.values { introduce(store) }
     catalog.releaseThread()
+    // A deletion may have been interrupted.
+    purgeDeletedVolumes()
+  }
+
+  private static func startThreads() throws(GnomonError) -> (WorkThread, WorkThread, WorkThread) {
+    var started: [WorkThread] = []
+    do throws(SystemError) {
+      for name in ["catalog", "reclaim", "control"] {
+        started.append(try WorkThread(name: "gnomon-" + name))
+      }
+      return (started[0], started[1], started[2])
+    } catch {
+      for thread in started { thread.stop() }
+      throw GnomonError(.system, "no thread can be started", cause: error.description)
+    }
+  }
+
+  private static func checkExist(_ readOnlyNames: [String], _ volumes: [Volume]) throws(GnomonError) {
+    guard let name = readOnlyNames.first(where: { name in !volumes.contains { $0.name == name } }) else {
+      return
+    }
+    throw GnomonError(
+      .notFound, "there is no volume \(name) to export read-only",
+      cause: "the configuration's 'readOnly' or --read-only names it",
+      remedy: volumes.isEmpty ? nil : "name one of: " + volumes.map(\.name).joined(separator: ", "))
   }
 
   // MARK: Loading
@@ -136,7 +160,8 @@ final class Pool: PoolBackground {
       method = .writeZeros
     }
     shared.stores.add(
-      store.record.id, tier: store.record.tier, dataOffset: store.dataOffset, prepare: method)
+      store.record.id, tier: store.record.tier, dataOffset: store.dataOffset, prepare: method,
+      isCached: !store.isDirect)
   }
 
   var stores: [FileStore] {
@@ -228,13 +253,52 @@ final class Pool: PoolBackground {
     for slot in sorted { shared.placement.release(slot.store, slot: slot.slot, slotBytes: slot.slotBytes) }
   }
 
+  /// Gives slots back piece by piece in the background; the catalog has forgotten them, nobody uses them.
+  func releaseInBackground(_ entries: [MapEntry], slotBytes: UInt64) {
+    releases.add(1, ordering: .sequentiallyConsistent)
+    continueRelease(entries[...], slotBytes: slotBytes)
+  }
+
+  private func continueRelease(_ entries: ArraySlice<MapEntry>, slotBytes: UInt64) {
+    reclaimThread.async { [self] in
+      let piece = entries.prefix(Self.slotsPerRelease)
+      release(piece.map { RetiredSlot(store: $0.store, slot: $0.slot, slotBytes: slotBytes) })
+      for reactor in reactors { reactor.post(.retryParked) }
+      if piece.count < entries.count {
+        continueRelease(entries.dropFirst(piece.count), slotBytes: slotBytes)
+      } else {
+        releases.subtract(1, ordering: .sequentiallyConsistent)
+      }
+    }
+  }
+
+  /// Whether slots that nothing refers to any more are still on their way to placement.
+  var isReclaiming: Bool {
+    releases.load(ordering: .sequentiallyConsistent) > 0 || shared.reclaimer.pendingCount > 0
+  }
+
+  /// Clears away the maps of deleted volumes, a piece at a time, so that commits get in between.
+  func purgeDeletedVolumes() {
+    catalogThread.async { [self] in
+      do throws(GnomonError) {
+        if try catalog.purge(pagesMax: Self.pagesPerFold) { purgeDeletedVolumes() }
+      } catch {
+        log.warning("the map of a deleted volume stays until the next start", ["cause": error])
+      }
+    }
+  }
+
   // MARK: Closing
 
-  /// Ends the background work and closes the catalog; everything has been flushed.
+  /// Ends the background work, closes the catalog and frees the stores; everything has been flushed, and the
+  /// reactors have ended. What is still to be given back is found again by the next start.
   func close() {
+    controlThread.stop()
     reclaimThread.stop()
     catalogThread.async { self.catalog.close() }
     catalogThread.stop()
+    for store in stores { store.unlock() }
+    lock.unlock()
   }
 }
 

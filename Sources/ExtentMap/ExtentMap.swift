@@ -15,6 +15,7 @@ public final class ExtentMap: Sendable {
 
   private let memory: AlignedMemory
   private let count: Atomic<UInt64>
+  /// The entries, for the data path; valid as long as this object lives.
   public let view: ExtentMapView
 
   /// An all-unmapped map of `extentCount` extents of `extentBytes` (a power of two) each.
@@ -34,6 +35,7 @@ public final class ExtentMap: Sendable {
       extentShift: UInt8(extentBytes.trailingZeroBitCount))
   }
 
+  /// Extents that the volume has now.
   public var extentCount: UInt64 { count.load(ordering: .acquiring) }
 
   /// Grows the map; new extents are unmapped. Fails with ENOMEM beyond the reserved address space.
@@ -65,6 +67,12 @@ public final class ExtentMap: Sendable {
     var mapped: UInt64 = 0
     for extent in 0..<extentCount where view.entry(extent).isMapped { mapped += 1 }
     return mapped
+  }
+
+  /// Whether no extent from one on is mapped.
+  public func isUnmapped(from first: UInt64) -> Bool {
+    for extent in first..<max(first, extentCount) where view.entry(extent).isMapped { return false }
+    return true
   }
 
   /// The first mapped extent whose entry satisfies a condition.

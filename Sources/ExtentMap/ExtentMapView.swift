@@ -9,6 +9,7 @@ public import Synchronization
 @safe
 public struct ExtentMapView: BitwiseCopyable, @unchecked Sendable {
   @usableFromInline let base: UnsafeMutablePointer<Atomic<UInt64>>
+  /// Whose map it is.
   public let volume: VolumeID
   /// log2 of the extent size in bytes.
   public let extentShift: UInt8
@@ -24,6 +25,7 @@ public struct ExtentMapView: BitwiseCopyable, @unchecked Sendable {
   public static let none = unsafe ExtentMapView(
     base: .allocate(capacity: 1), volume: VolumeID(rawValue: 0), extentShift: 0)
 
+  /// Bytes of an extent.
   @inlinable public var extentBytes: UInt64 { 1 << UInt64(extentShift) }
 
   /// One atomic load: where the extent lies now.

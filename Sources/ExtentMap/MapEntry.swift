@@ -21,8 +21,10 @@ public import Primitives
 /// - `slot + 1`: in units of the volume's extent size from the store's data offset.
 @frozen
 public struct MapEntry: RawRepresentable, Hashable, Sendable {
+  /// The whole word.
   public let rawValue: UInt64
 
+  /// An entry as it was loaded.
   @inlinable
   public init(rawValue: UInt64) {
     self.rawValue = rawValue
@@ -35,6 +37,7 @@ public struct MapEntry: RawRepresentable, Hashable, Sendable {
     rawValue = UInt64(store.rawValue) << Self.storeShift | (slot + 1)
   }
 
+  /// An extent that lies nowhere and reads as zeros, at rest.
   public static let unmapped = MapEntry(rawValue: 0)
 
   @usableFromInline static let slotMask: UInt64 = (1 << 38) - 1
@@ -42,20 +45,31 @@ public struct MapEntry: RawRepresentable, Hashable, Sendable {
 
   /// The bits that the catalog keeps.
   public static let addressMask: UInt64 = (1 << 46) - 1
+  /// One writer: what is added and subtracted.
   public static let oneWriter: UInt64 = 1 << 46
+  /// The bits of `writers`.
   public static let writersMask: UInt64 = 0x3fff << 46
+  /// The bit `ranged`.
   public static let ranged: UInt64 = 1 << 60
+  /// The bit `uncommitted`.
   public static let uncommitted: UInt64 = 1 << 61
+  /// The bit `shadowed`.
   public static let shadowed: UInt64 = 1 << 62
+  /// The bit `gate`.
   public static let gate: UInt64 = 1 << 63
 
   /// Writes that can be in flight on one extent; the sum of all requests in flight must stay below it.
   public static let writersMax = 0x3fff
 
+  /// Whether the extent has a live copy.
   @inlinable public var isMapped: Bool { rawValue & Self.slotMask != 0 }
+  /// Whether somebody is about to change where it lies.
   @inlinable public var isGated: Bool { rawValue & Self.gate != 0 }
+  /// Whether writers must take a range lock first.
   @inlinable public var isRanged: Bool { rawValue & Self.ranged != 0 }
+  /// Whether the address is newer than the catalog.
   @inlinable public var isUncommitted: Bool { rawValue & Self.uncommitted != 0 }
+  /// Writes in flight.
   @inlinable public var writers: Int { Int((rawValue & Self.writersMask) >> 46) }
 
   /// The persistent part, as the catalog stores it.

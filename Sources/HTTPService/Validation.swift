@@ -11,7 +11,7 @@ public enum Validation {
   /// Extents that a volume may have: 4 PiB of 1 MiB, 32 GiB of map when every one is mapped.
   public static let extentsMax: UInt64 = 1 << 32
   /// Least size of a store: its label and some extents.
-  public static let storeBytesMin: UInt64 = 1 << 20
+  public static let storeBytesMin: UInt64 = 2 << 20
   /// Stores that a pool may have: an extent map entry has eight bits for the store.
   public static let storesMax = 256
   /// Longest region, zone or node, in bytes of UTF-8.

@@ -15,8 +15,10 @@ public final class ExportTable: ExportDirectory {
   /// Metadata contexts that BLOCK_STATUS can answer.
   public static let contexts = [AllocationStatus.contextName, "x-gnomon:tier", "x-gnomon:store"]
 
+  /// No volume is on offer.
   public init() {}
 
+  /// Offers a volume under its name.
   public func add(_ volume: Volume) {
     exports.withLock { $0[volume.name] = Export(volume: volume) }
   }
@@ -32,14 +34,17 @@ public final class ExportTable: ExportDirectory {
     }
   }
 
+  /// The volumes on offer, by name.
   public var volumes: [Volume] {
     exports.withLock { $0.values.map(\.volume) }.sorted { $0.name < $1.name }
   }
 
+  /// The volume of that name; nil if none is on offer.
   public func volume(_ name: String) -> Volume? {
     exports.withLock { $0[name]?.volume }
   }
 
+  /// Connections that have the volume open.
   public func attachments(_ name: String) -> Int {
     exports.withLock { $0[name]?.attachments ?? 0 }
   }
@@ -58,6 +63,7 @@ public final class ExportTable: ExportDirectory {
 
   // MARK: ExportDirectory
 
+  /// The names on offer, in order.
   public func exportNames() -> [String] {
     volumes.map(\.name)
   }

@@ -33,6 +33,9 @@ final class Reactor {
   /// Something that stalled connections wait for has been released.
   var hasReleased = false
 
+  /// Transfers on their way to the stores.
+  var transfers = TransferQueues()
+
   private let completions: UnsafeMutableBufferPointer<Completion>
   private let eventCounter: UnsafeMutablePointer<UInt64>
   private let tick: UnsafeMutablePointer<TimeInterval>
@@ -104,13 +107,14 @@ final class Reactor {
       }
       let count = unsafe ring.takeCompletions(into: completions)
       for index in 0..<count { unsafe handle(completions[index]) }
+      endTransferTurn()
     }
   }
 
   // MARK: Completions
 
   enum TokenKind: UInt8 {
-    case storage, receive, send, accept, event, tick
+    case storage, transfer, receive, send, accept, event, tick
   }
 
   static func token(_ kind: TokenKind, _ value: UInt64) -> UInt64 {
@@ -125,6 +129,9 @@ final class Reactor {
     let value = completion.token & Token.mask
     switch TokenKind(rawValue: UInt8(completion.token >> 56)) {
     case .storage: redirector.complete(value, completion.result)
+    case .transfer:
+      transfers.ended(Token.store(value).rawValue)
+      redirector.complete(value, completion.result)
     case .receive: received(UInt32(truncatingIfNeeded: value), completion.result)
     case .send: sent(UInt32(truncatingIfNeeded: value), completion.result)
     case .accept: accepted(Int32(truncatingIfNeeded: value), completion)
@@ -160,7 +167,9 @@ final class Reactor {
       isSettled = redirector.directives.count == 0 && (!hasReleased || stalled.isEmpty)
       hasReleased = false
     }
+    submitTransfers()
     flushReplies()
+    startCachedTransfers()
     // Replies of refused requests may have ended without I/O; what they need is queued now.
     carryOutDirectives()
   }
@@ -176,13 +185,7 @@ final class Reactor {
     let file = Int(directive.store)
     let token = Self.token(.storage, directive.token)
     switch directive.kind {
-    case .read:
-      unsafe ring.read(
-        file: file, into: directive.buffer!, count: Int(directive.length), at: directive.offset, token: token)
-    case .write:
-      unsafe ring.write(
-        file: file, from: directive.buffer!, count: Int(directive.length), at: directive.offset,
-        durable: directive.durable, token: token)
+    case .read, .write: transfer(directive)
     case .zero, .punch, .reserve:
       ring.allocate(
         file: file, mode: directive.kind.allocationMode, offset: directive.offset, count: directive.length,

@@ -6,6 +6,7 @@ public import Synchronization
 
 /// A reactor as the rest of the process sees it: its inbox, its load, its thread.
 public final class ReactorHandle: Sendable {
+  /// Its place among the pool's reactors, from 0; the number of its redirector too.
   public let number: Int
   let inbox: Inbox<ReactorMessage>
   /// Clients connected to this reactor.
@@ -14,6 +15,9 @@ public final class ReactorHandle: Sendable {
   public let traffic = Traffic()
   private let thread = Mutex<NativeThread?>(nil)
 
+  /// A reactor that is not running yet.
+  ///
+  /// - Throws: EMFILE or ENFILE if there is no descriptor left.
   public init(number: Int) throws(SystemError) {
     self.number = number
     inbox = try Inbox()
@@ -51,16 +55,22 @@ public final class ReactorHandle: Sendable {
 
 /// What all reactors of a pool work with.
 public struct ReactorEnvironment: Sendable {
+  /// What their redirectors share.
   public var shared: SharedState
+  /// The volumes on offer.
   public var exports: ExportTable
+  /// Bounds of each reactor and connection.
   public var limits: ServiceLimits
+  /// Who does the work that blocks.
   public var background: any PoolBackground
+  /// All reactors, by number.
   public var reactors: [ReactorHandle]
   /// Descriptors of the stores that exist at the start.
   public var stores: [StoreID: Int32]
   /// Listening sockets, served by reactor 0.
   public var listeners: [Int32]
 
+  /// Takes all as they are.
   public init(
     shared: SharedState, exports: ExportTable, limits: ServiceLimits, background: any PoolBackground,
     reactors: [ReactorHandle], stores: [StoreID: Int32], listeners: [Int32]

@@ -17,5 +17,6 @@ public struct ServiceLimits: Sendable, Equatable {
   /// rest of a write, is dropped, if others wait for the memory that it holds.
   public var stalledSendSeconds = 10
 
+  /// The defaults.
   public init() {}
 }

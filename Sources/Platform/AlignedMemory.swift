@@ -5,7 +5,9 @@ import Glibc
 /// Pages cost nothing until they are touched.
 @safe
 public struct AlignedMemory: ~Copyable, @unchecked Sendable {
+  /// The first byte; a multiple of the page size.
   public let base: UnsafeMutableRawPointer
+  /// Bytes of address space, those that are only reserved included.
   public let count: Int
 
   /// Maps `count` bytes.

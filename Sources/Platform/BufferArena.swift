@@ -5,6 +5,7 @@
 /// it. Confined to one thread.
 @safe
 public struct BufferArena: ~Copyable {
+  /// Bytes of a page: the unit in which buffers are cut, and their alignment.
   public static let pageBytes = 4096
 
   private let memory: AlignedMemory
@@ -30,7 +31,9 @@ public struct BufferArena: ~Copyable {
     unsafe free.deallocate()
   }
 
+  /// The first byte of the memory that all buffers lie in.
   public var base: UnsafeMutableRawPointer { unsafe memory.base }
+  /// Bytes of that memory.
   public var count: Int { memory.count }
 
   /// Whether every page is free.

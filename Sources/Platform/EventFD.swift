@@ -3,8 +3,12 @@ import Glibc
 
 /// A counter that another thread can wait for: how a reactor is woken from outside its ring.
 public struct EventFD: ~Copyable, Sendable {
+  /// For whoever waits for it in a ring.
   public let descriptor: FileDescriptor
 
+  /// A counter at zero.
+  ///
+  /// - Throws: EMFILE or ENFILE if there is no descriptor left.
   public init() throws(SystemError) {
     let raw = eventfd(0, gnomon_efd_cloexec)
     guard raw >= 0 else { throw SystemError("eventfd") }

@@ -72,10 +72,12 @@ public struct FileDescriptor: ~Copyable, Sendable {
     try retrying("fallocate", subject) { Int(fallocate(raw, mode, off_t(offset), off_t(length))) }
   }
 
+  /// Sets the size of a regular file, in bytes; what is new reads zero.
   public func truncate(to size: UInt64) throws(SystemError) {
     try retrying("ftruncate", subject) { Int(ftruncate(raw, off_t(size))) }
   }
 
+  /// What the system knows about the file (fstat(2)).
   public func status() throws(SystemError) -> stat {
     var result = stat()
     try retrying("fstat", subject) { unsafe Int(fstat(raw, &result)) }
@@ -97,6 +99,36 @@ public struct FileDescriptor: ~Copyable, Sendable {
       if errno != EINTR { throw SystemError("flock", subject) }
     }
     return true
+  }
+
+  /// Takes the exclusive advisory lock; if another open file description holds it, tries again for a while.
+  ///
+  /// Somebody who starts right after a process that was killed needs this: the kernel keeps the files of an
+  /// io_uring open, and so their locks, until it has taken the ring apart in the background.
+  ///
+  /// - Parameters:
+  ///   - waitMilliseconds: when to give up.
+  ///   - whenHeld: called once before waiting, to tell people why nothing happens.
+  /// - Returns: false if it was held all the time.
+  public func lock(waitMilliseconds: UInt64, whenHeld: () -> Void) throws(SystemError) -> Bool {
+    if try tryLock() { return true }
+    guard waitMilliseconds > 0 else { return false }
+    whenHeld()
+    let deadline = MonotonicClock.nanoseconds() + waitMilliseconds * 1_000_000
+    while MonotonicClock.nanoseconds() < deadline {
+      usleep(Self.lockRetryMicroseconds)
+      if try tryLock() { return true }
+    }
+    return false
+  }
+
+  /// How long a start waits for locks that may be about to be released.
+  public static let lockWaitMilliseconds: UInt64 = 5000
+  private static let lockRetryMicroseconds: UInt32 = 10_000
+
+  /// Gives the lock up at once, although somebody else (an io_uring) may still hold the open file.
+  public func unlock() {
+    _ = flock(raw, LOCK_UN)
   }
 
   /// Another descriptor of the same open file.

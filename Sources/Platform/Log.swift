@@ -5,9 +5,11 @@ import Synchronization
 ///
 /// One line is one write(2), so lines of several threads do not mix. Never used per request.
 public struct Log: Sendable {
+  /// How much a line matters.
   public enum Level: Int, Sendable, Comparable, CaseIterable {
     case debug, info, warning, error
 
+    /// As it is written in lines and in the configuration.
     public var name: String {
       switch self {
       case .debug: "debug"
@@ -17,11 +19,13 @@ public struct Log: Sendable {
       }
     }
 
+    /// The level of that name; nil if there is none.
     public init?(named name: String) {
       guard let level = Self.allCases.first(where: { $0.name == name }) else { return nil }
       self = level
     }
 
+    /// Orders from the least to the most important.
     public static func < (left: Level, right: Level) -> Bool {
       left.rawValue < right.rawValue
     }
@@ -42,22 +46,26 @@ public struct Log: Sendable {
     self.component = component
   }
 
+  /// What only somebody who looks for a fault wants to know.
   public func debug(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any Sendable> = [:])
   {
     write(.debug, message(), fields)
   }
 
+  /// What an operator wants to read afterwards: start, stop, who came and went.
   public func info(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any Sendable> = [:])
   {
     write(.info, message(), fields)
   }
 
+  /// What went wrong without harm, or will if nobody acts.
   public func warning(
     _ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any Sendable> = [:]
   ) {
     write(.warning, message(), fields)
   }
 
+  /// What was lost or refused through a fault of ours or of the system.
   public func error(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, any Sendable> = [:])
   {
     write(.error, message(), fields)
@@ -95,14 +103,13 @@ public struct Log: Sendable {
     unsafe clock_gettime(CLOCK_REALTIME, &now)
     var parts = unsafe tm()
     unsafe gmtime_r(&now.tv_sec, &parts)
-    func padded(_ number: Int, _ width: Int) -> String {
+    func padded(_ number: Int32, _ width: Int = 2) -> String {
       let digits = String(number)
       return String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
-    let date =
-      unsafe "\(padded(Int(parts.tm_year) + 1900, 4))-\(padded(Int(parts.tm_mon) + 1, 2))-\(padded(Int(parts.tm_mday), 2))"
-    let time =
-      unsafe "\(padded(Int(parts.tm_hour), 2)):\(padded(Int(parts.tm_min), 2)):\(padded(Int(parts.tm_sec), 2))"
-    return "\(date)T\(time).\(padded(Int(now.tv_nsec / 1_000_000), 3))Z"
+    let date = unsafe [padded(parts.tm_year + 1900, 4), padded(parts.tm_mon + 1), padded(parts.tm_mday)]
+    let time = unsafe [padded(parts.tm_hour), padded(parts.tm_min), padded(parts.tm_sec)]
+    let milliseconds = padded(Int32(now.tv_nsec / 1_000_000), 3)
+    return date.joined(separator: "-") + "T" + time.joined(separator: ":") + ".\(milliseconds)Z"
   }
 }

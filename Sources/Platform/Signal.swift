@@ -2,14 +2,19 @@
 public final class Signal: Sendable {
   private let event: EventFD
 
+  /// A signal that has not been raised.
+  ///
+  /// - Throws: EMFILE or ENFILE if there is no descriptor left.
   public init() throws(SystemError) {
     event = try EventFD()
   }
 
+  /// Lets everybody go on who waits now or will. Further calls change nothing.
   public func raise() {
     event.signal()
   }
 
+  /// Blocks until it has been raised.
   public func wait() {
     event.wait()
   }

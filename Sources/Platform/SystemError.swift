@@ -2,10 +2,14 @@ public import Glibc
 
 /// A failed system call: its name, what it worked on, and errno.
 public struct SystemError: Error, Equatable, Sendable {
+  /// Name of the system call.
   public let call: String
+  /// What it worked on, often a path; may be empty.
   public let subject: String
+  /// Why it failed, positive.
   public let errno: Int32
 
+  /// A failure of `call`, by default the last one of this thread.
   public init(_ call: String, _ subject: String = "", errno: Int32 = Glibc.errno) {
     self.call = call
     self.subject = subject
@@ -21,6 +25,7 @@ public struct SystemError: Error, Equatable, Sendable {
 }
 
 extension SystemError: CustomStringConvertible {
+  /// `call subject: the system's words`.
   public var description: String {
     let what = subject.isEmpty ? call : "\(call) \(subject)"
     return "\(what): \(Self.text(of: errno))"

@@ -4,6 +4,7 @@ public import Primitives
 /// The file of a listening unix socket: made with the right mode, whatever the length of its path, and
 /// removed only while it is still ours.
 public struct UnixSocketFile: Sendable, Equatable {
+  /// As the caller wrote it.
   public let path: String
   private let device: UInt64
   private let inode: UInt64
@@ -66,6 +67,8 @@ public struct UnixSocketFile: Sendable, Equatable {
 /// A listening unix socket and its file.
 @frozen
 public struct UnixListener: ~Copyable {
+  /// The listening socket, non-blocking.
   public let socket: FileDescriptor
+  /// Its file, to be removed when listening ends.
   public let file: UnixSocketFile
 }

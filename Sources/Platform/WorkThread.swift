@@ -34,6 +34,7 @@ public final class WorkThread: Sendable {
     }
   }
 
+  /// Starts the thread; `name` is shown by ps and perf (15 characters at most).
   public init(name: String) throws(SystemError) {
     let state = try SharedState()
     self.state = state

@@ -3,13 +3,16 @@
 /// K, M, G, T and P are powers of 1024, with or without `iB` or `B`, in either case: the units that
 /// nbd-client, qemu-img and fio use.
 public struct ByteSize: RawRepresentable, Hashable, Comparable, Sendable {
+  /// Bytes.
   public let rawValue: UInt64
 
+  /// That many bytes.
   public init(rawValue: UInt64) {
     self.rawValue = rawValue
   }
 
-  /// Parses a size; nil if it is not one, is negative, is not a whole number of bytes or does not fit 63 bits.
+  /// Parses a size; nil if it is not one, is negative, is not a whole number of bytes or does not fit 63
+  /// bits.
   public init?(parsing text: String) {
     let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
     guard !digits.isEmpty, let shift = Self.shift(of: text.dropFirst(digits.count)) else { return nil }
@@ -48,6 +51,7 @@ public struct ByteSize: RawRepresentable, Hashable, Comparable, Sendable {
     return rest.isEmpty || rest == "b" ? shift : nil
   }
 
+  /// Orders by number of bytes.
   public static func < (left: ByteSize, right: ByteSize) -> Bool {
     left.rawValue < right.rawValue
   }

@@ -21,6 +21,7 @@ public struct GnomonError: Error, Equatable, Sendable {
     case unavailable
   }
 
+  /// What kind of failure it is.
   public var code: Code
   /// What went wrong, one sentence without a full stop.
   public var message: String
@@ -29,6 +30,7 @@ public struct GnomonError: Error, Equatable, Sendable {
   /// What the reader can do about it.
   public var remedy: String?
 
+  /// An error; `cause` and `remedy` may be missing, `message` not.
   public init(_ code: Code, _ message: String, cause: String? = nil, remedy: String? = nil) {
     self.code = code
     self.message = message
@@ -38,6 +40,7 @@ public struct GnomonError: Error, Equatable, Sendable {
 }
 
 extension GnomonError: CustomStringConvertible {
+  /// All three in one line: `message: cause (remedy)`.
   public var description: String {
     var text = message
     if let cause { text += ": " + cause }

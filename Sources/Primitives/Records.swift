@@ -16,9 +16,13 @@ public enum StoreKind: String, Sendable, Codable, CaseIterable {
 
 /// A store as the catalog describes it.
 public struct StoreRecord: Sendable, Equatable {
+  /// Its number in the pool; free for another store once this one is removed.
   public var id: StoreID
+  /// Its identity, which is also in its label.
   public var uuid: UUID128
+  /// What people call it, unique in the pool.
   public var name: String
+  /// What kind of place it is.
   public var kind: StoreKind
   /// Absolute path of the file or device.
   public var path: String
@@ -26,13 +30,18 @@ public struct StoreRecord: Sendable, Equatable {
   public var sizeBytes: UInt64
   /// 0 is the fastest.
   public var tier: Int
+  /// Where it is; empty if nobody said.
   public var region: String
+  /// Where in the region; empty if nobody said.
   public var zone: String
+  /// The machine that it is in; empty if nobody said.
   public var node: String
   /// Cost per GiB and month, in any one currency.
   public var cost: Double
+  /// How its file is opened for data.
   public var cache: CacheMode
 
+  /// A store; the defaults are those of `gnomon pool create`.
   public init(
     id: StoreID, uuid: UUID128, name: String, kind: StoreKind = .file, path: String, sizeBytes: UInt64,
     tier: Int, region: String = "", zone: String = "", node: String = "", cost: Double = 0,
@@ -55,14 +64,20 @@ public struct StoreRecord: Sendable, Equatable {
 
 /// A volume as the catalog describes it.
 public struct VolumeRecord: Sendable, Equatable {
+  /// Its number in the pool, never used for another volume.
   public var id: VolumeID
+  /// Its identity.
   public var uuid: UUID128
+  /// Its name, unique in the pool: what it is exported under.
   public var name: String
+  /// Bytes of its address space.
   public var sizeBytes: UInt64
   /// A power of two from `ExtentSize.minimum` to `ExtentSize.maximum`.
   public var extentBytes: UInt64
+  /// Whether clients may only read it.
   public var readOnly: Bool
 
+  /// A volume; by default writable, with extents of the standard size.
   public init(
     id: VolumeID, uuid: UUID128, name: String, sizeBytes: UInt64, extentBytes: UInt64 = ExtentSize.standard,
     readOnly: Bool = false
@@ -83,7 +98,9 @@ public struct VolumeRecord: Sendable, Equatable {
 
 /// Bounds of a volume's extent size, in bytes.
 public enum ExtentSize {
+  /// 64 KiB: the granule in which stores hand out space.
   public static let minimum: UInt64 = 64 << 10
+  /// 64 MiB: a zone of the slot allocator.
   public static let maximum: UInt64 = 64 << 20
   /// 1 MiB: on recorded traces as good as 256 KiB for the bytes it moves, with a quarter of the map.
   public static let standard: UInt64 = 1 << 20
@@ -91,7 +108,9 @@ public enum ExtentSize {
 
 /// A block: the unit of atomicity and alignment of the data path, in bytes.
 public enum Block {
+  /// 4096: the sector size that direct I/O is aligned to, and a page of memory.
   @inlinable public static var bytes: UInt64 { 4096 }
+  /// log2 of `bytes`.
   @inlinable public static var shift: UInt64 { 12 }
 }
 

@@ -1,9 +1,12 @@
 /// A 128-bit identity, written as `8-4-4-4-12` hexadecimal digits.
 @frozen
 public struct UUID128: Hashable, Sendable {
+  /// The first eight bytes as written, the first digit most significant.
   public let high: UInt64
+  /// The last eight bytes as written.
   public let low: UInt64
 
+  /// An identity from its two halves.
   @inlinable
   public init(high: UInt64, low: UInt64) {
     self.high = high
@@ -30,6 +33,7 @@ public struct UUID128: Hashable, Sendable {
 }
 
 extension UUID128: CustomStringConvertible {
+  /// The written form, in lower case.
   public var description: String {
     func padded(_ value: UInt64) -> String {
       let digits = String(value, radix: 16)

@@ -5,6 +5,7 @@
 @frozen
 @safe
 public struct Directive {
+  /// What is wanted.
   @frozen
   public enum Kind: UInt8, Sendable {
     /// Read `length` bytes at `offset` of the store into `buffer`.
@@ -32,13 +33,19 @@ public struct Directive {
     case deliver
   }
 
+  /// What is wanted.
   public var kind: Kind
+  /// Number of the store, where one is concerned.
   public var store: UInt8
+  /// Of a write: the completion must mean that the data is on stable storage.
   public var durable: Bool
+  /// Bytes of the range.
   public var length: UInt64
   /// Bytes from the start of the store's file.
   public var offset: UInt64
+  /// Memory to read into or write from; valid until the completion.
   public var buffer: UnsafeMutableRawPointer?
+  /// Comes back with the result.
   public var token: UInt64
 }
 
@@ -47,6 +54,7 @@ public struct Directive {
 public struct DirectiveQueue: ~Copyable {
   private var base: UnsafeMutablePointer<Directive>
   private var capacity: Int
+  /// Directives that wait.
   public private(set) var count = 0
 
   init(capacity: Int) {
@@ -58,11 +66,13 @@ public struct DirectiveQueue: ~Copyable {
     unsafe base.deallocate()
   }
 
+  /// The directive at a position, the oldest at 0.
   public subscript(index: Int) -> Directive {
     precondition(index < count)
     return unsafe base[index]
   }
 
+  /// Empties the queue: all have been carried out. Its memory stays.
   public mutating func removeAll() {
     count = 0
   }

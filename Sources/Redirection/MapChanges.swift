@@ -4,10 +4,14 @@ import Synchronization
 
 /// A slot that the map no longer refers to.
 public struct RetiredSlot: Hashable, Sendable {
+  /// The store that it belongs to.
   public var store: StoreID
+  /// Its number, in units of `slotBytes` from the store's data offset.
   public var slot: UInt64
+  /// Bytes of the slot: the volume's extent size.
   public var slotBytes: UInt64
 
+  /// A slot to be given up.
   public init(store: StoreID, slot: UInt64, slotBytes: UInt64) {
     self.store = store
     self.slot = slot

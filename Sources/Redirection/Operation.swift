@@ -13,8 +13,10 @@ public enum OperationKind: UInt8, Sendable {
 /// How an operation is to be done.
 @frozen
 public struct OperationFlags: OptionSet, Sendable {
+  /// The bits.
   public let rawValue: UInt8
 
+  /// A set of bits.
   @inlinable
   public init(rawValue: UInt8) {
     self.rawValue = rawValue
@@ -69,7 +71,9 @@ public struct Operation {
   public var next: UInt32
   /// Tells it apart from earlier users of the same slab entry.
   public var generation: UInt32
+  /// What was asked for.
   public var kind: OperationKind
+  /// How it is to be done, and what has become of it.
   public var flags: OperationFlags
   var step: Step
   /// Grace period in which it started.
@@ -80,8 +84,9 @@ public struct Operation {
   public var owner: UInt64
   /// The client's name for the request.
   public var cookie: UInt64
-  /// First byte in the volume, and number of bytes.
+  /// First byte, from the start of the volume.
   public var offset: UInt64
+  /// Bytes. Of an answer: what is used of its buffer.
   public var length: UInt64
   /// Page-aligned buffer; its first byte belongs to the block that holds `offset`.
   public var buffer: UnsafeMutableRawPointer?

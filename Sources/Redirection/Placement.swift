@@ -52,6 +52,7 @@ public final class Placement: Sendable {
 
   private let candidates = Mutex<[Candidate]>([])
 
+  /// No store yet.
   public init() {}
 
   /// Adds a store that may hold live copies, with the slots that are in use marked in `allocator`.

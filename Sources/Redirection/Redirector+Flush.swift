@@ -8,6 +8,8 @@ extension Redirector {
   /// - Returns: false if there is no room for it now; nothing has happened then.
   public func flush(_ request: Request) -> Bool {
     guard hasRoom(pieces: 1) else { return false }
+    flushesAfterOneWrite = writesSinceFlush == 1 ? flushesAfterOneWrite + 1 : 0
+    writesSinceFlush = 0
     enterFlush(make(.flush, request))
     return true
   }
@@ -25,6 +27,15 @@ extension Redirector {
   /// Starts a flush that nobody waits for, unless one is running that will do.
   public func flushInBackground() {
     if shared.flushes.enterInBackground() { leadRound() }
+  }
+
+  /// A write has ended that is not durable yet.
+  ///
+  /// A client that flushes after every write (a database's log, fsync(2) in a loop) will do so again: its
+  /// flush is begun while the acknowledgement of the write is on its way, and the request joins it.
+  func foreseeFlush() {
+    writesSinceFlush += 1
+    if flushesAfterOneWrite >= Self.flushIsForeseenFrom && inFlight == (0, 0) { flushInBackground() }
   }
 
   func enterFlush(_ index: UInt32) {
@@ -61,7 +72,7 @@ extension Redirector {
     unsafe op.pointee.step = .flushing
     unsafe op.pointee.result = 0
     leaderHasChanges = shared.flushes.begin { store in
-      let token = unsafe Token.make(leader, op.pointee.generation, tag: UInt16(store.rawValue))
+      let token = unsafe Token.make(leader, op.pointee.generation, store: store)
       unsafe op.pointee.commandsPending += 1
       unsafe emit(.synchronize, store: store.rawValue, token: token)
     }
@@ -69,7 +80,7 @@ extension Redirector {
     if unsafe op.pointee.commandsPending == 0 { endSynchronization() }
   }
 
-  func completeRound(_ result: Int32, tag: UInt16) {
+  func completeRound(_ result: Int32, store: StoreID) {
     let op = unsafe operation(leader)
     if unsafe op.pointee.step == .joining {
       endCommit(result)
@@ -77,7 +88,7 @@ extension Redirector {
     }
     if result < 0 {
       // The kernel forgets a failed writeback: asking again would succeed without the data.
-      shared.stores.markFailed(StoreID(rawValue: UInt8(truncatingIfNeeded: tag)))
+      shared.stores.markFailed(store)
       unsafe op.pointee.result = result
     }
     unsafe op.pointee.commandsPending -= 1

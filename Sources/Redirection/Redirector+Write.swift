@@ -225,8 +225,10 @@ extension Redirector {
       shared.ranges.unlock(extent, of: view, blocks: part.blocks)
       released()
     }
+    let isForeseeable = unsafe !op.pointee.isSelfDurable && !op.pointee.flags.contains(.needsFlush)
     unpin(index, extent)
     finishPiece(index)
+    if isForeseeable { foreseeFlush() }
   }
 
   /// Ends one part: of a write that is the piece, of a zero it goes on with the next.

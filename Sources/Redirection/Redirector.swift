@@ -7,15 +7,22 @@ import Synchronization
 /// A request as it enters the I/O path. The range is not empty unless it is a flush, and lies within the
 /// volume.
 public struct Request {
+  /// The map of the volume.
   public var view: ExtentMapView
+  /// First byte, from the start of the volume.
   public var offset: UInt64
+  /// Bytes.
   public var length: UInt64
+  /// How it is to be done.
   public var flags: OperationFlags
+  /// The client's name for it.
   public var cookie: UInt64
+  /// Who asked: comes back in the operation.
   public var owner: UInt64
   /// The volume's size: a trim or zero up to the end covers the last extent whole.
   public var volumeBytes: UInt64
 
+  /// A request; nothing is checked.
   public init(
     view: ExtentMapView, offset: UInt64, length: UInt64, flags: OperationFlags, cookie: UInt64,
     owner: UInt64, volumeBytes: UInt64
@@ -62,6 +69,11 @@ public final class Redirector {
   var inFlight = (0, 0)
   var epoch: UInt8 = 0
   var isInGrace = false
+  /// Writes that have ended since the last flush, and how many flushes in a row came after just one.
+  var writesSinceFlush = 0
+  var flushesAfterOneWrite = 0
+  /// From so many of them on the next flush is foreseen.
+  static let flushIsForeseenFrom = 4
   /// The slab entry of the flush rounds that this redirector leads.
   let leader: UInt32
   var leaderHasChanges = false
@@ -237,8 +249,8 @@ public final class Redirector {
       kind, store: op.pointee.store.rawValue, durable: durable, length: length, offset: offset,
       buffer: buffer,
       token: Token.make(
-        index, op.pointee.generation,
-        tag: kind == .read || kind == .write ? UInt16(length >> Block.shift) : 0))
+        index, op.pointee.generation, store: op.pointee.store,
+        expectedBytes: kind == .read || kind == .write ? length : 0))
   }
 
   // MARK: Completions
@@ -251,12 +263,12 @@ public final class Redirector {
       preconditionFailure("a completion for an operation that has ended")
     }
     if index == leader {
-      completeRound(result, tag: Token.tag(token))
+      completeRound(result, store: Token.store(token))
       return
     }
     if result < 0 {
       if unsafe op.pointee.result == 0 { unsafe op.pointee.result = result }
-    } else if unsafe result != Int32(Token.tag(token)) << Int32(Block.shift) && op.pointee.result == 0 {
+    } else if unsafe result != Token.expectedBytes(token) && op.pointee.result == 0 {
       // A store that gives less than was asked for has been truncated under us.
       unsafe op.pointee.result = -StoreErrno.io
     }

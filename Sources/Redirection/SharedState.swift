@@ -2,16 +2,22 @@ import Synchronization
 
 /// What the redirectors of a pool share. Everything here may be used from any thread.
 public final class SharedState: Sendable {
+  /// What the data path knows of the stores.
   public let stores = StoreTable()
+  /// Free slots, and where a new extent goes.
   public let placement = Placement()
+  /// Map changes that the catalog does not have yet.
   public let changes = MapChanges()
+  /// Slots on their way from retired to free.
   public let reclaimer: Reclaimer
   let flushes: FlushCoordinator
   let ranges = RangeLocks()
   /// Operations parked in all redirectors: whoever releases something looks here before waking peers.
   let parkedCount = Atomic<Int>(0)
+  /// Redirectors of the pool, one per reactor.
   public let redirectorCount: Int
 
+  /// State for 1 to 255 redirectors.
   public init(redirectorCount: Int) {
     precondition((1...255).contains(redirectorCount))
     self.redirectorCount = redirectorCount

@@ -16,6 +16,7 @@ public enum PrepareMethod: UInt8, Sendable {
 /// An entry is filled in before anything can refer to its store, and is read by all reactors.
 @safe
 public final class StoreTable: @unchecked Sendable {
+  /// Entries: every `StoreID` has one.
   public static let capacity = 256
 
   struct Entry: ~Copyable {
@@ -27,10 +28,12 @@ public final class StoreTable: @unchecked Sendable {
     let dataOffset = Atomic<UInt64>(0)
     let prepare = Atomic<UInt8>(0)
     let tier = Atomic<Int>(0)
+    let isCached = Atomic<Bool>(false)
   }
 
   private let entries: UnsafeMutablePointer<Entry>
 
+  /// A table without stores.
   public init() {
     unsafe entries = .allocate(capacity: Self.capacity)
     for index in 0..<Self.capacity { unsafe (entries + index).initialize(to: Entry()) }
@@ -42,11 +45,14 @@ public final class StoreTable: @unchecked Sendable {
   }
 
   /// Makes a store known to the data path.
-  public func add(_ store: StoreID, tier: Int, dataOffset: UInt64, prepare: PrepareMethod) {
+  public func add(
+    _ store: StoreID, tier: Int, dataOffset: UInt64, prepare: PrepareMethod, isCached: Bool = false
+  ) {
     let index = Int(store.rawValue)
     unsafe entries[index].dataOffset.store(dataOffset, ordering: .relaxed)
     unsafe entries[index].prepare.store(prepare.rawValue, ordering: .relaxed)
     unsafe entries[index].tier.store(tier, ordering: .relaxed)
+    unsafe entries[index].isCached.store(isCached, ordering: .relaxed)
     unsafe entries[index].isDirty.store(true, ordering: .relaxed)
     unsafe entries[index].hasFailed.store(false, ordering: .relaxed)
     unsafe entries[index].isPresent.store(true, ordering: .releasing)
@@ -57,12 +63,19 @@ public final class StoreTable: @unchecked Sendable {
     unsafe entries[Int(store.rawValue)].isPresent.store(false, ordering: .releasing)
   }
 
+  /// The tier that the store was added with.
   public func tier(of store: StoreID) -> Int {
     unsafe entries[Int(store.rawValue)].tier.load(ordering: .relaxed)
   }
 
+  /// Whether a synchronization of the store has failed since it was added.
   public func hasFailed(_ store: StoreID) -> Bool {
     unsafe entries[Int(store.rawValue)].hasFailed.load(ordering: .acquiring)
+  }
+
+  /// Whether the store's transfers go through the page cache: then they are copies made by this processor.
+  public func isCached(_ store: StoreID) -> Bool {
+    unsafe entries[Int(store.rawValue)].isCached.load(ordering: .relaxed)
   }
 
   func dataOffset(of store: StoreID) -> UInt64 {

@@ -4,17 +4,24 @@ import Synchronization
 
 /// A volume that is being served.
 public final class Volume: Sendable {
+  /// Its number in the pool.
   public let id: VolumeID
+  /// Its identity.
   public let uuid: UUID128
+  /// What it is exported under.
   public let name: String
+  /// Bytes of an extent.
   public let extentBytes: UInt64
+  /// Whether clients may only read.
   public let isReadOnly: Bool
+  /// Where its extents lie.
   public let map: ExtentMap
   private let size: Atomic<UInt64>
 
   /// What clients have asked of the volume since the daemon started.
   public let traffic = Traffic()
 
+  /// A volume with a loaded map.
   public init(_ record: VolumeRecord, map: ExtentMap) {
     id = record.id
     uuid = record.uuid

@@ -5,10 +5,14 @@ import Synchronization
 ///
 /// The eventfd is written only when the reactor may be asleep, so a burst of messages costs one wake-up.
 public final class Inbox<Message: Sendable>: Sendable {
+  /// What the reactor's ring reads to learn that there are messages.
   public let event: EventFD
   private let messages = Mutex<[Message]>([])
   private let signalled = Atomic<Bool>(false)
 
+  /// An empty inbox.
+  ///
+  /// - Throws: EMFILE or ENFILE if there is no descriptor left.
   public init() throws(SystemError) {
     event = try EventFD()
   }

@@ -10,6 +10,7 @@ public struct Message: @unchecked Sendable {
   /// Pieces that it can hold.
   public let capacity: Int
 
+  /// An empty list with room for `capacity` pieces.
   public init(capacity: Int) {
     self.capacity = capacity
     unsafe header = .allocate(capacity: 1)
@@ -19,6 +20,7 @@ public struct Message: @unchecked Sendable {
     unsafe header.pointee.msg_iov = vectors
   }
 
+  /// Frees the list's own memory; the kernel must be done with it.
   public func deallocate() {
     unsafe header.deallocate()
     unsafe vectors.deallocate()
@@ -27,11 +29,13 @@ public struct Message: @unchecked Sendable {
   /// Pieces left to transfer.
   public var count: Int { unsafe Int(header.pointee.msg_iovlen) }
 
+  /// Whether a piece that adjoins no other would find no room.
   public var isFull: Bool {
     let used = unsafe (header.pointee.msg_iov - vectors) + count
     return used >= capacity
   }
 
+  /// Empties the list, for another use.
   public func removeAll() {
     unsafe header.pointee.msg_iov = vectors
     unsafe header.pointee.msg_iovlen = 0

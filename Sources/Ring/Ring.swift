@@ -70,6 +70,7 @@ public struct Ring: ~Copyable {
 
   // MARK: Storage operations, on fixed files
 
+  /// Reads up to `count` bytes at `offset`; completes with their number, less only at the end of the file.
   public func read(
     file: Int, into buffer: UnsafeMutableRawPointer, count: Int, at offset: UInt64, token: UInt64
   ) {
@@ -120,24 +121,28 @@ public struct Ring: ~Copyable {
     unsafe finish(sqe, token, flags: 0)
   }
 
+  /// Receives up to `count` bytes; completes with their number, 0 if the peer sends no more.
   public func receive(socket: Int32, into buffer: UnsafeMutableRawPointer, count: Int, token: UInt64) {
     let sqe = unsafe entry()
     unsafe io_uring_prep_recv(sqe, socket, buffer, count, 0)
     unsafe finish(sqe, token, flags: 0)
   }
 
+  /// Likewise, into the pieces of `message`, filled one after the other.
   public func receive(socket: Int32, message: Message, token: UInt64) {
     let sqe = unsafe entry()
     unsafe io_uring_prep_recvmsg(sqe, socket, message.header, 0)
     unsafe finish(sqe, token, flags: 0)
   }
 
+  /// Sends; may complete with fewer bytes than `count`. A broken connection is an error, not a signal.
   public func send(socket: Int32, from buffer: UnsafeRawPointer, count: Int, token: UInt64) {
     let sqe = unsafe entry()
     unsafe io_uring_prep_send(sqe, socket, buffer, count, Int32(gnomon_send_flags))
     unsafe finish(sqe, token, flags: 0)
   }
 
+  /// Likewise, from the pieces of `message`.
   public func send(socket: Int32, message: Message, token: UInt64) {
     let sqe = unsafe entry()
     unsafe io_uring_prep_sendmsg(sqe, socket, message.header, UInt32(gnomon_send_flags))
@@ -170,6 +175,12 @@ public struct Ring: ~Copyable {
     guard result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY else {
       throw SystemError("io_uring_enter", errno: -result)
     }
+  }
+
+  /// Hands everything queued to the kernel, without looking for completions. What it does not take now it
+  /// takes with the next call.
+  public func submitOnly() {
+    _ = unsafe io_uring_submit(ring)
   }
 
   /// Copies up to `completions.count` completions out and frees their places in the queue.
@@ -222,9 +233,12 @@ public struct Completion: Sendable {
 /// A span of time in the kernel's layout.
 @frozen
 public struct TimeInterval: Sendable {
+  /// Whole seconds.
   public var seconds: Int64
+  /// The rest, below 1,000,000,000.
   public var nanoseconds: Int64
 
+  /// A span of that many milliseconds.
   public init(milliseconds: Int64) {
     seconds = milliseconds / 1000
     nanoseconds = milliseconds % 1000 * 1_000_000

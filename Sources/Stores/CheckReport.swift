@@ -20,6 +20,14 @@ public struct CheckReport: Sendable, Codable, Equatable {
     public var cause: String?
     /// What the reader can do about it.
     public var remedy: String?
+
+    /// Takes everything as it is.
+    public init(severity: Severity, message: String, cause: String? = nil, remedy: String? = nil) {
+      self.severity = severity
+      self.message = message
+      self.cause = cause
+      self.remedy = remedy
+    }
   }
 
   /// A store and what lies in it.
@@ -34,6 +42,15 @@ public struct CheckReport: Sendable, Codable, Equatable {
     public var usedBytes: UInt64
     /// Extents that are mapped to it.
     public var extents: UInt64
+
+    /// Takes every figure as it is.
+    public init(id: UInt8, name: String, capacityBytes: UInt64, usedBytes: UInt64, extents: UInt64) {
+      self.id = id
+      self.name = name
+      self.capacityBytes = capacityBytes
+      self.usedBytes = usedBytes
+      self.extents = extents
+    }
   }
 
   /// A volume and how much of it is mapped.
@@ -48,6 +65,15 @@ public struct CheckReport: Sendable, Codable, Equatable {
     public var extentBytes: UInt64
     /// Extents that have a place in a store.
     public var mappedExtents: UInt64
+
+    /// Takes every figure as it is.
+    public init(id: UInt32, name: String, sizeBytes: UInt64, extentBytes: UInt64, mappedExtents: UInt64) {
+      self.id = id
+      self.name = name
+      self.sizeBytes = sizeBytes
+      self.extentBytes = extentBytes
+      self.mappedExtents = mappedExtents
+    }
   }
 
   /// Problems that are listed at most; the others are counted only.
@@ -56,22 +82,32 @@ public struct CheckReport: Sendable, Codable, Equatable {
   /// The pool's folder.
   public var directory: String
   /// What is wrong, at most `problemsMax`.
-  public internal(set) var problems: [Problem] = []
+  public var problems: [Problem] = []
   /// Problems that found no place in the list.
-  public internal(set) var problemsOmitted = 0
+  public var problemsOmitted = 0
   /// All stores, by id.
-  public internal(set) var stores: [Store] = []
+  public var stores: [Store] = []
   /// All volumes, by id.
-  public internal(set) var volumes: [Volume] = []
+  public var volumes: [Volume] = []
   /// Map changes that are in the journal only.
-  public internal(set) var journalRecords = 0
+  public var journalRecords = 0
 
-  init(directory: String) {
+  /// A report without findings.
+  public init(directory: String) {
     self.directory = directory
   }
 
   /// Whether there is no error; warnings are allowed.
-  public var isSound: Bool { !problems.contains { $0.severity == .error } && problemsOmitted == 0 }
+  public var isSound: Bool { errorCount == 0 }
+
+  /// Errors, those included that found no place in the list.
+  public var errorCount: Int { problems.count { $0.severity == .error } + problemsOmitted }
+
+  /// Extents of all volumes that have a place in a store.
+  public var mappedExtents: UInt64 { volumes.reduce(0) { $0 + $1.mappedExtents } }
+
+  /// What those extents take.
+  public var mappedBytes: UInt64 { volumes.reduce(0) { $0 + $1.mappedExtents * $1.extentBytes } }
 
   mutating func add(_ error: GnomonError, _ severity: Severity = .error) {
     add(severity, error.message, cause: error.cause, remedy: error.remedy)

@@ -39,25 +39,45 @@ public final class FileStore: Store {
 
   /// Opens a store after it has proved to be the one that `record` describes.
   ///
-  /// Nothing is written unless the label is right; then only the scratch area is.
+  /// Nothing is written unless the label is right; then only the scratch area is. Waits a moment for a
+  /// process that is about to release the store: the kernel does so late after a kill.
   ///
   /// - Throws: `notFound` if the file does not exist; `corrupt` if it is too short or its label is missing
   ///   or damaged; `conflict` if it belongs to another pool or is another store of this pool, or if another
   ///   process uses it; `system` if it can not be opened.
-  public init(opening record: StoreRecord, pool: UUID128) throws(GnomonError) {
+  public init(
+    opening record: StoreRecord, pool: UUID128,
+    waitMilliseconds: UInt64 = FileDescriptor.lockWaitMilliseconds
+  ) throws(GnomonError) {
     self.record = record
     do {
       try StoreInspection(reading: record).verify(pool: pool)
       var isDirect = record.cache == .direct
       let descriptor = try Self.openForData(record, isDirect: &isDirect)
       kind = try descriptor.kind()
-      guard try descriptor.tryLock() else { throw StoreErrors.inUse(record) }
+      try Self.lock(descriptor, record, waitMilliseconds: waitMilliseconds)
       capabilities = StoreCapabilities(probing: descriptor)
       self.descriptor = descriptor
       self.isDirect = isDirect
     } catch {
       throw StoreErrors.translate(error, record, "store \(record.name) can not be opened")
     }
+  }
+
+  /// Makes the store free for others at once. Nothing may be in flight; nothing but closing may follow.
+  ///
+  /// Closing alone would not do: the kernel takes its time to let go of a ring's files.
+  public func unlock() {
+    descriptor.unlock()
+  }
+
+  static func lock(
+    _ descriptor: borrowing FileDescriptor, _ record: StoreRecord, waitMilliseconds: UInt64
+  ) throws {
+    let isLocked = try descriptor.lock(waitMilliseconds: waitMilliseconds) {
+      log.info("the store is in use; waiting for it", ["store": record.name, "path": record.path])
+    }
+    guard isLocked else { throw StoreErrors.inUse(record) }
   }
 
   /// Checks a store's label without opening the store for use, and without changing anything.

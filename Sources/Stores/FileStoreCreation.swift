@@ -49,7 +49,7 @@ extension FileStore {
     let isDevice = inspection.kind == .blockDevice
     // O_EXCL on a block device fails if it is mounted or otherwise claimed.
     let descriptor = try FileDescriptor.open(record.path, O_RDWR | (isDevice ? O_EXCL : 0))
-    guard try descriptor.tryLock() else { throw StoreErrors.inUse(record) }
+    try lock(descriptor, record, waitMilliseconds: FileDescriptor.lockWaitMilliseconds)
     if isDevice { try checkGeometry(of: descriptor, record, size: inspection.sizeBytes) }
     if !force { try refuseContent(inspection, descriptor) }
     if !isDevice {
@@ -80,7 +80,7 @@ extension FileStore {
     _ inspection: StoreInspection, _ descriptor: borrowing FileDescriptor
   ) throws {
     let path = inspection.record.path
-    let remedy = "choose another path, or use --force, which destroys what is there"
+    let remedy = "choose another path, or clear the file or device first"
     for case .success(let label) in inspection.labels {
       throw GnomonError(
         .conflict, "\(path) carries a Gnomon label already",

@@ -1,7 +1,7 @@
 import Catalog
 import ExtentMap
 import Glibc
-import Platform
+public import Platform
 public import Primitives
 
 /// The offline check of a pool: catalog, labels, and every entry of every map. Changes nothing.
@@ -12,15 +12,18 @@ public struct PoolCheck: ~Copyable {
 
   /// Checks the pool in `directory`, which nobody else may have open.
   ///
+  /// - Parameter waitMilliseconds: how long to wait for a process that is about to release the pool.
   /// - Returns: the findings. A catalog that is too damaged to be read is one of them.
   /// - Throws: `notFound` if there is no pool, `conflict` if it is in use, `invalid` if it was written by
   ///   another version, `system` if it can not be read.
-  public static func run(directory: String) throws(GnomonError) -> CheckReport {
+  public static func run(
+    directory: String, waitMilliseconds: UInt64 = FileDescriptor.lockWaitMilliseconds
+  ) throws(GnomonError) -> CheckReport {
     guard unsafe access(directory + "/catalog.db", F_OK) == 0 else {
       throw GnomonError(
         .notFound, "there is no pool in \(directory)", remedy: "make one with `gnomon pool create`")
     }
-    let lock = try PoolLock(directory: directory)
+    let lock = try PoolLock(directory: directory, waitMilliseconds: waitMilliseconds)
     defer { withExtendedLifetime(lock) {} }
     do {
       var check = PoolCheck(try Catalog(opening: directory, readOnly: true), directory)

@@ -109,6 +109,14 @@ struct CatalogBenchmark {
     print("2^20 scattered releases \(release) ms, allocations \(allocate) ms")
     let catalog = try pool.open()
     print("deleting the volume: \(try milliseconds { try catalog.delete(volume: volume.id) }) ms")
+    var (steps, longest, isMore) = (0, 0.0, true)
+    let purge = try milliseconds {
+      while isMore {
+        longest = max(longest, try milliseconds { isMore = try catalog.purge(pagesMax: 64) })
+        steps += 1
+      }
+    }
+    print("clearing its map away: \(purge) ms in \(steps) steps, the longest \(longest) ms")
     withExtendedLifetime(memory) {}
   }
 }

@@ -199,13 +199,27 @@ struct CatalogFaultTests {
     let pool = try TemporaryPool()
     do {
       let lock = try PoolLock(directory: pool.directory)
-      let error = gnomonError { _ = try PoolLock(directory: pool.directory) }
+      let error = gnomonError { _ = try PoolLock(directory: pool.directory, waitMilliseconds: 50) }
       #expect(error?.code == .conflict)
       #expect(error?.message.contains("process \(getpid())") == true)
       withExtendedLifetime(lock) {}
     }
     _ = try PoolLock(directory: pool.directory)
     #expect(gnomonError { _ = try PoolLock(directory: pool.directory + "/none") }?.code == .notFound)
+  }
+
+  @Test func theLockWaitsForAnOwnerThatIsAboutToEnd() throws {
+    let pool = try TemporaryPool()
+    let (locked, directory) = (try Signal(), pool.directory)
+    let owner = try NativeThread(name: "owner") {
+      let lock = try? PoolLock(directory: directory)
+      locked.raise()
+      usleep(200_000)
+      withExtendedLifetime(lock) {}
+    }
+    locked.wait()
+    _ = try PoolLock(directory: directory, waitMilliseconds: 60_000)
+    owner.join()
   }
 
   @Test func aSecondConnectionIsRefused() throws {

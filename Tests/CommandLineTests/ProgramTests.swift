@@ -1,6 +1,7 @@
 import Daemon
 import HTTPService
 import Primitives
+import Stores
 import Synchronization
 import TestSupport
 import Testing
@@ -90,13 +91,21 @@ import Testing
   }
 
   @Test func checksPools() {
-    #expect(run("check", "/p").output == "1 store, 2 volumes, 3 mapped extents (3 MiB): no errors\n")
-    offline.findings = [CheckFinding("slot 5 of store fast is used twice", remedy: "restore from a copy")]
+    let summary = "1 store, 2 volumes, 3 mapped extents (3 MiB): "
+    #expect(run("check", "/p").output == summary + "no errors\n")
+    offline.problems = [.init(severity: .warning, message: "one label is damaged")]
+    let odd = run("check", "/p")
+    #expect(odd.status == 0)
+    #expect(odd.output == "warning: one label is damaged\n" + summary + "no errors\n")
+    offline.problems = [
+      .init(severity: .error, message: "extent 5 is lost", cause: "slot 7", remedy: "restore from a copy")
+    ]
     let bad = run("check", "/p")
     #expect(bad.status == 5)
-    #expect(bad.output.hasPrefix("error: slot 5 of store fast is used twice\n  restore from a copy\n"))
+    #expect(bad.output == "error: extent 5 is lost: slot 7\n  restore from a copy\n" + summary + "1 error\n")
     let json = run("check", "--pool", "/p", "--json")
-    #expect(JSONText.decode(CheckReport.self, from: Array(json.output.utf8))?.errors == offline.findings)
+    #expect(json.status == 5)
+    #expect(JSONText.decode(CheckReport.self, from: Array(json.output.utf8))?.problems == offline.problems)
   }
 
   @Test func saysWhenNoDaemonRuns() {
@@ -211,7 +220,7 @@ private final class FakeOffline: OfflineOperations {
   private struct State {
     var created: Created?
     var served: ServeOptions?
-    var findings: [CheckFinding] = []
+    var problems: [CheckReport.Problem] = []
     var result: Int32 = 0
   }
 
@@ -220,9 +229,9 @@ private final class FakeOffline: OfflineOperations {
   var created: Created? { state.withLock { $0.created } }
   var served: ServeOptions? { state.withLock { $0.served } }
 
-  var findings: [CheckFinding] {
-    get { state.withLock { $0.findings } }
-    set { state.withLock { $0.findings = newValue } }
+  var problems: [CheckReport.Problem] {
+    get { state.withLock { $0.problems } }
+    set { state.withLock { $0.problems = newValue } }
   }
 
   var result: Int32 {
@@ -241,9 +250,15 @@ private final class FakeOffline: OfflineOperations {
   }
 
   func checkPool(directory: String) throws(GnomonError) -> CheckReport {
-    CheckReport(
-      directory: directory, errors: findings, storeCount: 1, volumeCount: 2, mappedExtents: 3,
-      mappedBytes: 3 << 20)
+    var report = CheckReport(directory: directory)
+    report.problems = problems
+    report.stores = [.init(id: 0, name: "fast", capacityBytes: 1 << 30, usedBytes: 3 << 20, extents: 3)]
+    report.volumes = ["a", "b"].enumerated().map { index, name in
+      .init(
+        id: UInt32(index), name: name, sizeBytes: 1 << 30, extentBytes: 1 << 20,
+        mappedExtents: index == 0 ? 3 : 0)
+    }
+    return report
   }
 
   func serve(_ options: ServeOptions) throws(GnomonError) -> Int32 {

@@ -36,7 +36,7 @@ import Testing
         api: { listen: ["unix:/run/api.sock", "http://10.0.0.1:8080"], remote: true },
         log: { level: "debug" },
         limits: {
-          connections: 7, handshakeSeconds: 8, requestsPerConnection: 9, requestsPerReactor: 100,
+          connections: 7, handshakeSeconds: 8, requestsPerConnection: 9, requestsPerReactor: 2000,
           bytesPerConnection: "64M", bytesPerReactor: 1073741824,
         },
         volumes: { extent: "256K" },
@@ -53,7 +53,7 @@ import Testing
     expected.limits.connections = 7
     expected.limits.handshakeSeconds = 8
     expected.limits.requestsPerConnection = 9
-    expected.limits.requestsPerReactor = 100
+    expected.limits.requestsPerReactor = 2000
     expected.limits.bytesPerConnection = 64 << 20
     expected.limits.bytesPerReactor = 1 << 30
     expected.volumes.extentBytes = 256 << 10

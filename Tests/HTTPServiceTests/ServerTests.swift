@@ -263,7 +263,6 @@ import Testing
     try await onThread {
       let (server, endpoint) = try unixServer()
       control.delay(milliseconds: 400)
-      let begin = MonotonicClock.nanoseconds()
       let first = try RawConnection(endpoint)
       let second = try RawConnection(endpoint)
       let third = try RawConnection(endpoint)
@@ -273,7 +272,8 @@ import Testing
       for answer in [first.receive(), second.receive(), third.receive()] {
         #expect(answer.hasPrefix("HTTP/1.1 200 "))
       }
-      #expect(MonotonicClock.nanoseconds() - begin < 1_100_000_000)
+      // Not measured by time: other tests may keep the machine busy for longer than that.
+      #expect(control.callsAtOnce == 3)
       server.stop()
     }
   }

@@ -127,6 +127,26 @@ struct FileStoreTests {
     return error
   }
 
+  @Test func aStoreInUseIsWaitedFor() throws {
+    let record = record(1, at: path)
+    try FileStore.create(record, pool: poolID)
+    let other = try FileDescriptor.open(path, O_RDWR)
+    #expect(try other.tryLock())
+    let error = gnomonError { _ = try FileStore(opening: record, pool: poolID, waitMilliseconds: 50) }
+    #expect(error?.code == .conflict)
+    #expect(error?.message.contains("in use") == true)
+    let copy = other.raw
+    let owner = try NativeThread(name: "owner") {
+      usleep(200_000)
+      _ = flock(copy, LOCK_UN)
+    }
+    let store = try FileStore(opening: record, pool: poolID, waitMilliseconds: 60_000)
+    owner.join()
+    #expect(try !other.tryLock())
+    store.unlock()
+    #expect(try other.tryLock())
+  }
+
   @Test func aMissingFileIsNamed() throws {
     let error = try openError(record(1, at: path))
     #expect(error?.code == .notFound)

@@ -105,7 +105,8 @@ struct PoolCheckTests {
   @Test func aPoolInUseIsNotChecked() throws {
     try makePool([])
     let lock = try PoolLock(directory: directory)
-    #expect(gnomonError { _ = try PoolCheck.run(directory: directory) }?.code == .conflict)
+    #expect(
+      gnomonError { _ = try PoolCheck.run(directory: directory, waitMilliseconds: 50) }?.code == .conflict)
     withExtendedLifetime(lock) {}
     #expect(gnomonError { _ = try PoolCheck.run(directory: folder.path) }?.code == .notFound)
     #expect(unsafe access(folder.path + "/lock", F_OK) != 0)

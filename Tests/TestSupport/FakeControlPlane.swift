@@ -10,6 +10,8 @@ package final class FakeControlPlane: ControlPlane {
     var failure: GnomonError?
     var delayMilliseconds = 0
     var calls = 0
+    var running = 0
+    var runningMost = 0
   }
 
   private let state: Mutex<State>
@@ -40,11 +42,17 @@ package final class FakeControlPlane: ControlPlane {
   /// How often anything was asked for.
   package var calls: Int { state.withLock { $0.calls } }
 
+  /// How many calls were under way at the same time, at most.
+  package var callsAtOnce: Int { state.withLock { $0.runningMost } }
+
   private func enter() async throws(GnomonError) {
     let (failure, delay) = state.withLock { state in
       state.calls += 1
+      state.running += 1
+      state.runningMost = max(state.runningMost, state.running)
       return (state.failure, state.delayMilliseconds)
     }
+    defer { state.withLock { $0.running -= 1 } }
     if delay > 0 { try? await Task.sleep(for: .milliseconds(delay)) }
     if let failure { throw failure }
   }
@@ -63,10 +71,12 @@ package final class FakeControlPlane: ControlPlane {
     return Status(
       version: Version.current, pid: 4711, uptimeSeconds: 93_784, directory: "/srv/pool",
       listeners: ["nbd://127.0.0.1:10809", "nbd+unix:///?socket=/srv/pool/nbd.sock"], reactors: 2,
-      connections: 1, connectionsAccepted: 3, io: io,
+      connections: 1, io: io,
       volumes: [VolumeStatus(name: "disk0", connections: 1, io: io)],
-      stores: [StoreStatus(name: "fast", state: .online, io: io)],
-      memory: MemoryStatus(residentBytes: 48 << 20, mapBytes: 160 << 10, bufferBytes: 32 << 20))
+      stores: [
+        StoreStatus(name: "fast", state: .online, usedBytes: 1 << 20, freeBytes: (100 << 30) - (1 << 20))
+      ],
+      memory: MemoryStatus(residentBytes: 48 << 20, mapBytes: 160 << 10))
   }
 
   package func stores() async throws(GnomonError) -> [StoreInfo] {

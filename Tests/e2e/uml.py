@@ -1,9 +1,9 @@
 """Runs a function of guest.py in user-mode Linux: a kernel of our own, as an ordinary process.
 
-The guest's root is the host's file tree, read-only (hostfs); /tmp, /run and /mnt are memory, the
-case's scratch folder is writable, and the first block device, an image in the scratch folder,
-holds the pool. So the kernel's NBD client, mkfs and mount can be tested without privileges, and
-nothing outside the scratch folder is touched.
+The guest's root is the host's file tree, read-only (hostfs); /tmp, /run and /mnt are memory (what the
+tests need of the host's is mounted there again), the case's scratch folder is writable, and the first
+block device, an image in the scratch folder, holds the pool. So the kernel's NBD client, mkfs and mount
+can be tested without privileges, and nothing outside the scratch folder is touched.
 """
 import glob
 import json
@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 
-from support import HERE, PYTHON, ROOT, Skip, die_with_parent, need, tail
+from support import BINARY, HERE, PYTHON, RIGS, ROOT, Skip, die_with_parent, need, tail
 
 INIT = """#!/bin/bash
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
@@ -22,8 +22,9 @@ mount -t devtmpfs dev /dev
 mkdir -p /dev/shm /dev/pts
 mount -t tmpfs shm /dev/shm
 for folder in /run /mnt /tmp; do mount -t tmpfs -o mode=755 memory $folder; done
-mkdir -p /run/lock /mnt/disk /mnt/fs
+mkdir -p /run/lock /mnt/disk /mnt/fs {scratch} {folders}
 ln -sfn /proc/self/fd /dev/fd
+for folder in {folders}; do mount -r -t hostfs -o $folder host $folder; done
 mount -t hostfs -o {scratch} host {scratch} || echo 'no scratch folder' >/dev/console
 ip link set lo up
 ulimit -n 65536
@@ -51,6 +52,12 @@ def _module(name):
     raise Skip(f"user-mode Linux has no module {name}")
 
 
+def _hidden(*folders):
+    """Those that lie where the guest has memory."""
+    return [folder for folder in dict.fromkeys(folders)
+            if folder.startswith(("/tmp/", "/run/", "/mnt/")) and os.path.isdir(folder)]
+
+
 def boot(case, function, *arguments, memory="1G", disk="3G", seconds=200):
     """Calls guest.function(case, *arguments) in a guest; fails as it fails."""
     need("linux.uml", "insmod", "mkfs.ext4", "ip", "truncate")
@@ -63,6 +70,7 @@ def boot(case, function, *arguments, memory="1G", disk="3G", seconds=200):
     with open(init, "w", encoding="utf-8") as file:
         file.write(INIT.format(
             scratch=case.scratch, root=ROOT, modules=" ".join(_module("nbd")),
+            folders=" ".join(_hidden(ROOT, os.path.dirname(BINARY), RIGS)),
             environment="\n".join(f"export {name}='{value}'" for name, value in passed_on.items()),
             command=f"{PYTHON} -B {HERE}/guest.py '{words}'"))
     os.chmod(init, 0o755)

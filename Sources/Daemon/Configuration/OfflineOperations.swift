@@ -1,5 +1,6 @@
 public import HTTPService
 public import Primitives
+public import Stores
 
 /// What the command line does without a running daemon.
 public protocol OfflineOperations: Sendable {
@@ -29,51 +30,5 @@ public struct ServeOptions: Sendable, Equatable {
   public init(directory: String, configuration: Configuration) {
     self.directory = directory
     self.configuration = configuration
-  }
-}
-
-/// What `gnomon check` found.
-public struct CheckReport: Codable, Sendable, Equatable {
-  /// Absolute path of the pool's folder.
-  public var directory: String
-  /// Empty if the pool is sound.
-  public var errors: [CheckFinding]
-  /// Oddities that lose nothing.
-  public var warnings: [CheckFinding]
-  /// Stores that the catalog has.
-  public var storeCount: Int
-  /// Volumes that the catalog has.
-  public var volumeCount: Int
-  /// Extents that have a live copy.
-  public var mappedExtents: UInt64
-  /// What those extents take.
-  public var mappedBytes: UInt64
-
-  /// Without findings, the pool is sound.
-  public init(
-    directory: String, errors: [CheckFinding] = [], warnings: [CheckFinding] = [], storeCount: Int,
-    volumeCount: Int, mappedExtents: UInt64, mappedBytes: UInt64
-  ) {
-    self.directory = directory
-    self.errors = errors
-    self.warnings = warnings
-    self.storeCount = storeCount
-    self.volumeCount = volumeCount
-    self.mappedExtents = mappedExtents
-    self.mappedBytes = mappedBytes
-  }
-}
-
-/// One thing that is wrong with a pool.
-public struct CheckFinding: Codable, Sendable, Equatable {
-  /// What is wrong, one sentence without a full stop.
-  public var text: String
-  /// What can be done about it, where something can.
-  public var remedy: String?
-
-  /// Takes both as they are.
-  public init(_ text: String, remedy: String? = nil) {
-    self.text = text
-    self.remedy = remedy
   }
 }

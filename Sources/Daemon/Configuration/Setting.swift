@@ -62,7 +62,7 @@ struct Setting {
         path: "limits.requestsPerConnection", kind: .integer(\.limits.requestsPerConnection, 1...1024),
         summary: "Requests of one connection that are worked on at a time; further ones wait in the socket."),
       Setting(
-        path: "limits.requestsPerReactor", kind: .integer(\.limits.requestsPerReactor, 16...16_383),
+        path: "limits.requestsPerReactor", kind: .integer(\.limits.requestsPerReactor, 1024...16_383),
         summary: "Requests that one reactor works on at a time. Times `reactors`, at most 16383."),
       Setting(
         path: "limits.bytesPerConnection", kind: .size(\.limits.bytesPerConnection, 33 << 20...1 << 30),

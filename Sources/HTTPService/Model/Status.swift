@@ -14,14 +14,6 @@ public struct Status: Codable, Sendable, Equatable {
   public var reactors: Int
   /// Open NBD connections.
   public var connections: Int
-  /// NBD connections since the start, refused ones included.
-  public var connectionsAccepted: UInt64
-  /// NBD connections that were closed because there were too many.
-  public var connectionsRefused: UInt64
-  /// NBD requests that are being worked on.
-  public var requestsInFlight: Int
-  /// Bytes of those requests.
-  public var bytesInFlight: UInt64
   /// All volumes together, since the start.
   public var io: IOCounters
   /// Sorted by name.
@@ -34,9 +26,8 @@ public struct Status: Codable, Sendable, Equatable {
   /// Figures that are not known yet are 0.
   public init(
     version: String, pid: Int32, uptimeSeconds: UInt64, directory: String, listeners: [String],
-    reactors: Int, connections: Int, connectionsAccepted: UInt64 = 0, connectionsRefused: UInt64 = 0,
-    requestsInFlight: Int = 0, bytesInFlight: UInt64 = 0, io: IOCounters = IOCounters(),
-    volumes: [VolumeStatus] = [], stores: [StoreStatus] = [], memory: MemoryStatus = MemoryStatus()
+    reactors: Int, connections: Int, io: IOCounters = IOCounters(),
+    volumes: [VolumeStatus] = [], stores: [StoreStatus] = [], memory: MemoryStatus
   ) {
     self.version = version
     self.pid = pid
@@ -45,10 +36,6 @@ public struct Status: Codable, Sendable, Equatable {
     self.listeners = listeners
     self.reactors = reactors
     self.connections = connections
-    self.connectionsAccepted = connectionsAccepted
-    self.connectionsRefused = connectionsRefused
-    self.requestsInFlight = requestsInFlight
-    self.bytesInFlight = bytesInFlight
     self.io = io
     self.volumes = volumes
     self.stores = stores
@@ -108,20 +95,23 @@ public struct VolumeStatus: Codable, Sendable, Equatable {
   }
 }
 
-/// What was done to one store.
+/// How one store is.
 public struct StoreStatus: Codable, Sendable, Equatable {
   /// The store.
   public var name: String
   /// Whether it serves.
   public var state: StoreState
-  /// What was done to it.
-  public var io: IOCounters
+  /// Taken by extents.
+  public var usedBytes: UInt64
+  /// Left for extents.
+  public var freeBytes: UInt64
 
   /// Takes every figure as it is.
-  public init(name: String, state: StoreState, io: IOCounters) {
+  public init(name: String, state: StoreState, usedBytes: UInt64, freeBytes: UInt64) {
     self.name = name
     self.state = state
-    self.io = io
+    self.usedBytes = usedBytes
+    self.freeBytes = freeBytes
   }
 }
 
@@ -129,15 +119,12 @@ public struct StoreStatus: Codable, Sendable, Equatable {
 public struct MemoryStatus: Codable, Sendable, Equatable {
   /// Resident set of the process.
   public var residentBytes: UInt64
-  /// Extent maps.
+  /// What the extent maps take once every extent is mapped, 8 bytes each.
   public var mapBytes: UInt64
-  /// Buffers of requests.
-  public var bufferBytes: UInt64
 
-  /// Figures that are not known are 0.
-  public init(residentBytes: UInt64 = 0, mapBytes: UInt64 = 0, bufferBytes: UInt64 = 0) {
+  /// Takes both as they are.
+  public init(residentBytes: UInt64, mapBytes: UInt64) {
     self.residentBytes = residentBytes
     self.mapBytes = mapBytes
-    self.bufferBytes = bufferBytes
   }
 }

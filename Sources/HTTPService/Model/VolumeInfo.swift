@@ -8,7 +8,7 @@ public struct VolumeInfo: Codable, Sendable, Equatable {
   public var uuid: String
   /// What clients see; a multiple of 4096.
   public var sizeBytes: UInt64
-  /// The size of the pieces that it is placed in.
+  /// Bytes of its extents.
   public var extentBytes: UInt64
   /// Whether writes are refused.
   public var readOnly: Bool

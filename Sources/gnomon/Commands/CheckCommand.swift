@@ -1,6 +1,7 @@
 import Daemon
 import HTTPService
 import Primitives
+import Stores
 
 extension Command {
   /// `gnomon check`
@@ -17,21 +18,21 @@ extension Command {
     let directory = try run.poolDirectory(positional: run.arguments.positionals.first)
     let report = try run.context.offline.checkPool(directory: directory)
     run.show(report) { text(of: report) }
-    return report.errors.isEmpty ? .ok : .corrupt
+    return report.isSound ? .ok : .corrupt
   }
 
   private static func text(of report: CheckReport) -> String {
     var text = ""
-    for (word, findings) in [("error", report.errors), ("warning", report.warnings)] {
-      for finding in findings {
-        text += "\(word): \(Table.printable(finding.text))\n"
-        if let remedy = finding.remedy { text += "  \(Table.printable(remedy))\n" }
-      }
+    for problem in report.problems {
+      let words = problem.message + (problem.cause.map { ": " + $0 } ?? "")
+      text += "\(problem.severity.rawValue): \(Table.printable(words))\n"
+      if let remedy = problem.remedy { text += "  \(Table.printable(remedy))\n" }
     }
+    if report.problemsOmitted > 0 { text += "and \(count(report.problemsOmitted, "error")) more\n" }
     let size = ByteSize(rawValue: report.mappedBytes)
-    text += "\(count(report.storeCount, "store")), \(count(report.volumeCount, "volume")), "
+    text += "\(count(report.stores.count, "store")), \(count(report.volumes.count, "volume")), "
     text += "\(report.mappedExtents) mapped extents (\(size)): "
-    text += report.errors.isEmpty ? "no errors\n" : "\(count(report.errors.count, "error"))\n"
+    text += report.isSound ? "no errors\n" : "\(count(report.errorCount, "error"))\n"
     return text
   }
 }

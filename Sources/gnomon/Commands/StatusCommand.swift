@@ -24,21 +24,25 @@ extension Command {
     list.add("process", "\(status.pid), up \(duration(status.uptimeSeconds))")
     for listener in status.listeners { list.add("listens", listener) }
     list.add("reactors", "\(status.reactors)")
-    list.add(
-      "connections",
-      "\(status.connections) (\(status.connectionsAccepted) accepted, \(status.connectionsRefused) refused)")
-    list.add("in flight", "\(status.requestsInFlight) requests, \(ByteSize(rawValue: status.bytesInFlight))")
+    list.add("connections", "\(status.connections)")
     let memory = status.memory
     list.add(
       "memory",
-      "\(ByteSize(rawValue: memory.residentBytes)) (maps \(ByteSize(rawValue: memory.mapBytes)), "
-        + "buffers \(ByteSize(rawValue: memory.bufferBytes)))")
+      "\(ByteSize(rawValue: memory.residentBytes)) (maps up to \(ByteSize(rawValue: memory.mapBytes)))")
     var volumes = Table([.init(title: "VOLUME"), .init(title: "CONNECTIONS", alignment: .right)] + ioColumns)
     for volume in status.volumes {
       volumes.add([volume.name, "\(volume.connections)"] + cells(of: volume.io))
     }
-    var stores = Table([.init(title: "STORE"), .init(title: "STATE")] + ioColumns)
-    for store in status.stores { stores.add([store.name, store.state.rawValue] + cells(of: store.io)) }
+    var stores = Table([
+      .init(title: "STORE"), .init(title: "STATE"), .init(title: "USED", alignment: .right),
+      .init(title: "FREE", alignment: .right),
+    ])
+    for store in status.stores {
+      stores.add([
+        store.name, store.state.rawValue, "\(ByteSize(rawValue: store.usedBytes))",
+        "\(ByteSize(rawValue: store.freeBytes))",
+      ])
+    }
     return list.text + "\n" + volumes.text + "\n" + stores.text
   }
 

@@ -7,8 +7,8 @@ extension Command {
     "A store is written NAME=PATH,size=SIZE,tier=N. PATH is a file, which is made sparse if it does not "
       + "exist, or a block device; a comma in it is written '\\,' and a backslash '\\\\'. tier is 0 for the "
       + "fastest (the default), 1, 2 and so on. Further keys: region=, zone= and node= say where it is; "
-      + "cost= is the price per GiB and month; cache=direct (the default) bypasses the page cache, cache=page "
-      + "uses it."
+      + "cost= is the price per GiB and month; cache=direct (the default) bypasses the page cache, "
+      + "cache=page uses it."
   ]
 
   static let storeCommands = [storeAdd, storeList, storeShow, storeRemove]

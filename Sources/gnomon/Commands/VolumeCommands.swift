@@ -6,13 +6,14 @@ extension Command {
   /// How a volume is written, for help.
   static let volumeSpecDetails = [
     "A volume is written NAME=SIZE, SIZE being a multiple of 4096 bytes like 20G, 20GiB or 1.5T. extent= is "
-      + "the size of the pieces that it is placed in: a power of two from 64K to 64M, 1M by default. "
-      + "Volumes are thin: they take room as they are written."
+      + "the size of its extents, the pieces in which it is placed: a power of two from 64K to 64M, 1M by "
+      + "default. Volumes are thin: they take room as they are written."
   ]
 
   static let volumeCommands = [volumeCreate, volumeList, volumeShow, volumeResize, volumeDelete]
 
-  private static let force = OptionSpec(name: "force", summary: "shrink even if data is lost")
+  private static let force = OptionSpec(
+    name: "force", summary: "shrink even if data is lost")
 
   /// `gnomon volume create`
   private static let volumeCreate = Command(
@@ -91,8 +92,8 @@ extension Command {
       positionals: [PositionalSpec(name: "NAME"), PositionalSpec(name: "SIZE")],
       options: [.pool, force, .json],
       details: [
-        "Growing is safe while clients are attached. Shrinking needs --force if data lies beyond the new "
-          + "end; that data is lost."
+        "Growing is safe while clients are attached. For shrinking none may be, and it needs --force if "
+          + "data lies beyond the new end; that data is lost."
       ],
       examples: [.init(text: "Grow to 40 GiB", line: "gnomon volume resize --pool /srv/pool disk0 40G")])
   ) { run in

@@ -1,0 +1,96 @@
+import Catalog
+import ExtentMap
+import Glibc
+import HTTPService
+import NBDService
+import Platform
+import Primitives
+import Redirection
+import Stores
+
+/// Stores come and go.
+extension PoolControl {
+  func addStore(_ request: StoreRequest) async throws(GnomonError) -> StoreInfo {
+    try await exclusively { () throws(GnomonError) in try await addAlone(request) }
+  }
+
+  private func addAlone(_ request: StoreRequest) async throws(GnomonError) -> StoreInfo {
+    guard !pool.stores.contains(where: { $0.record.name == request.name }) else {
+      throw GnomonError(
+        .conflict, "there is a store \(request.name) already", remedy: "choose another name")
+    }
+    guard request.kind == .file else { throw PoolCreation.volatileStore(request.name) }
+    let pool = pool
+    let id = try await pool.catalogThread.perform { () throws(GnomonError) in
+      try pool.catalog.nextStoreID()
+    }
+    let record = PoolCreation.record(request, id: id)
+    let isNew = unsafe access(record.path, F_OK) != 0
+    let store = try await pool.controlThread.perform { () throws(GnomonError) -> FileStore in
+      try FileStore.create(record, pool: pool.record.uuid)
+      return try FileStore(opening: record, pool: pool.record.uuid)
+    }
+    do throws(GnomonError) {
+      // Into the catalog only now that the label is durable; a crash between the two leaves an unused file.
+      try await pool.catalogThread.perform { () throws(GnomonError) in try pool.catalog.add(store: record) }
+    } catch {
+      if isNew { unsafe unlink(record.path) }
+      throw error
+    }
+    pool.setStore(id, store)
+    pool.introduce(store)
+    await tellReactors(id, descriptor: store.descriptor.raw)
+    place(store)
+    return info(store)
+  }
+
+  /// Lets new extents be placed on a store that has none.
+  private func place(_ store: FileStore) {
+    pool.shared.placement.add(
+      store.record.id, tier: store.record.tier, allocator: SlotAllocator(capacityBytes: store.capacityBytes))
+  }
+
+  /// Every reactor must have the descriptor before the first extent is placed on the store.
+  private func tellReactors(_ store: StoreID, descriptor: Int32) async {
+    for reactor in pool.reactors {
+      await withCheckedContinuation { continuation in
+        reactor.post(.setStore(store, descriptor: descriptor, done: { continuation.resume() }))
+      }
+    }
+  }
+
+  func removeStore(name: String) async throws(GnomonError) {
+    try await exclusively { () throws(GnomonError) in try await removeAlone(name) }
+  }
+
+  private func removeAlone(_ name: String) async throws(GnomonError) {
+    guard let store = pool.stores.first(where: { $0.record.name == name }) else {
+      throw GnomonError(.notFound, "there is no store \(name)", remedy: "see `gnomon store list`")
+    }
+    guard pool.stores.count > 1 else {
+      throw GnomonError(
+        .conflict, "\(name) is the only store of the pool", remedy: "add another one first")
+    }
+    let pool = pool
+    let id = store.record.id
+    // What a trim or a deletion has freed is on its way back: let it arrive.
+    try await flush()
+    await waitForReclaim { pool.shared.placement.space(of: id).usedBytes == 0 }
+    let used = pool.shared.placement.remove(id)
+    guard used == 0 else {
+      throw GnomonError(
+        .conflict, "store \(name) is not empty", cause: "\(ByteSize(rawValue: used)) lie on it",
+        remedy: "delete the volumes that use it, or trim them")
+    }
+    do throws(GnomonError) {
+      try await pool.catalogThread.perform { () throws(GnomonError) in try pool.catalog.remove(store: id) }
+    } catch {
+      place(store)
+      throw error
+    }
+    pool.shared.stores.remove(id)
+    await tellReactors(id, descriptor: -1)
+    pool.setStore(id, nil)
+    store.unlock()
+  }
+}

@@ -1,0 +1,170 @@
+import Catalog
+import ExtentMap
+import HTTPService
+import NBDService
+import Platform
+import Primitives
+import Redirection
+import Stores
+
+/// Volumes come, change and go.
+extension PoolControl {
+  func createVolume(_ request: VolumeRequest) async throws(GnomonError) -> VolumeInfo {
+    try await exclusively { () throws(GnomonError) in try await createAlone(request) }
+  }
+
+  private func createAlone(_ request: VolumeRequest) async throws(GnomonError) -> VolumeInfo {
+    guard pool.exports.volume(request.name) == nil else {
+      throw GnomonError(
+        .conflict, "there is a volume \(request.name) already", remedy: "choose another name")
+    }
+    let pool = pool
+    let extentBytes = request.extentBytes ?? configuration.volumes.extentBytes
+    let volume = try await pool.catalogThread.perform { () throws(GnomonError) -> Volume in
+      let record = PoolCreation.record(request, id: try pool.catalog.nextVolumeID(), extentBytes: extentBytes)
+      let map = try Pool.makeMap(record)
+      try pool.catalog.add(volume: record)
+      return Volume(record, map: map)
+    }
+    pool.exports.add(volume)
+    return info(volume)
+  }
+
+  func resizeVolume(name: String, sizeBytes: UInt64, force: Bool) async throws(GnomonError) -> VolumeInfo {
+    try await exclusively { () throws(GnomonError) in
+      let volume = try existing(name)
+      if sizeBytes < volume.sizeBytes {
+        try await shrink(volume, to: sizeBytes, force: force)
+      } else {
+        try await grow(volume, to: sizeBytes)
+      }
+      return info(volume)
+    }
+  }
+
+  private func grow(_ volume: Volume, to sizeBytes: UInt64) async throws(GnomonError) {
+    let oldCount = volume.map.extentCount
+    do throws(SystemError) {
+      try volume.map.grow(to: Self.extentCount(of: volume, sizeBytes: sizeBytes))
+    } catch {
+      throw GnomonError(.system, "no memory for a larger extent map", cause: error.description)
+    }
+    let pool = pool
+    do throws(GnomonError) {
+      try await pool.catalogThread.perform { () throws(GnomonError) in
+        try pool.catalog.resize(volume: volume.id, sizeBytes: sizeBytes)
+      }
+    } catch {
+      volume.map.shrink(to: oldCount)
+      throw error
+    }
+    volume.sizeBytes = sizeBytes
+  }
+
+  /// Nobody may be attached: requests beyond the new end could be in flight otherwise.
+  private func shrink(_ volume: Volume, to sizeBytes: UInt64, force: Bool) async throws(GnomonError) {
+    try takeOffline(volume, "shrunk")
+    defer { pool.exports.add(volume) }
+    try await flush()
+    let count = Self.extentCount(of: volume, sizeBytes: sizeBytes)
+    let tail = Tail(of: volume, sizeBytes: sizeBytes)
+    guard force || (tail == nil && volume.map.isUnmapped(from: count)) else {
+      throw GnomonError(
+        .conflict, "volume \(volume.name) has data beyond \(ByteSize(rawValue: sizeBytes))",
+        cause: "it has \(ByteSize(rawValue: volume.sizeBytes)), and what lies beyond the end would be lost",
+        remedy: "repeat it with --force if that is wanted")
+    }
+    let pool = pool
+    if let tail {
+      // First: growing again must not bring it back, even after a crash.
+      try await pool.controlThread.perform { () throws(GnomonError) in try tail.clear(in: pool) }
+    }
+    try await pool.catalogThread.perform { () throws(GnomonError) in
+      try pool.catalog.resize(volume: volume.id, sizeBytes: sizeBytes, dropping: force)
+    }
+    volume.sizeBytes = sizeBytes
+    // Before anybody can attach: a volume that grows again finds these extents unmapped.
+    await pool.controlThread.perform {
+      let dropped = volume.map.unmapAll(from: count)
+      volume.map.shrink(to: count)
+      pool.releaseInBackground(dropped, slotBytes: volume.extentBytes)
+    }
+    await waitForReclaim()
+  }
+
+  private static func extentCount(of volume: Volume, sizeBytes: UInt64) -> UInt64 {
+    (sizeBytes + volume.extentBytes - 1) / volume.extentBytes
+  }
+
+  func deleteVolume(name: String) async throws(GnomonError) {
+    try await exclusively { () throws(GnomonError) in try await deleteAlone(name) }
+  }
+
+  private func deleteAlone(_ name: String) async throws(GnomonError) {
+    let volume = try existing(name)
+    try takeOffline(volume, "deleted")
+    let pool = pool
+    do throws(GnomonError) {
+      try await flush()
+      try await pool.catalogThread.perform { () throws(GnomonError) in
+        try pool.catalog.delete(volume: volume.id)
+      }
+    } catch {
+      pool.exports.add(volume)
+      throw error
+    }
+    pool.purgeDeletedVolumes()
+    await pool.controlThread.perform {
+      pool.releaseInBackground(volume.map.unmapAll(from: 0), slotBytes: volume.extentBytes)
+    }
+    // Whoever deletes to make room finds it, unless there is very much of it.
+    await waitForReclaim()
+  }
+
+  private func existing(_ name: String) throws(GnomonError) -> Volume {
+    guard let volume = pool.exports.volume(name) else {
+      throw GnomonError(.notFound, "there is no volume \(name)", remedy: "see `gnomon volume list`")
+    }
+    return volume
+  }
+
+  private func takeOffline(_ volume: Volume, _ what: String) throws(GnomonError) {
+    let attachments = pool.exports.remove(volume.name)
+    guard attachments == 0 else {
+      throw GnomonError(
+        .conflict, "volume \(volume.name) can not be \(what) while it is in use",
+        cause: attachments == 1 ? "one client is attached" : "\(attachments) connections are attached",
+        remedy: "detach the clients first")
+    }
+  }
+}
+
+/// What lies beyond a volume's new end in its last extent.
+private struct Tail {
+  private let name: String
+  private let entry: MapEntry
+  private let offset: UInt64
+  private let length: UInt64
+
+  /// Nil if the volume ends with an extent, or the last one is not mapped.
+  init?(of volume: Volume, sizeBytes: UInt64) {
+    let used = sizeBytes % volume.extentBytes
+    entry = volume.map.view.entry(sizeBytes / volume.extentBytes)
+    guard used > 0, entry.isMapped else { return nil }
+    name = volume.name
+    offset = entry.slot * volume.extentBytes + used
+    length = volume.extentBytes - used
+  }
+
+  /// Makes it read as zeros, durably.
+  func clear(in pool: Pool) throws(GnomonError) {
+    guard let store = pool.store(entry.store) else { return }
+    do throws(SystemError) {
+      try store.zero(offset: store.dataOffset + offset, length: length)
+      try store.synchronize()
+    } catch {
+      throw GnomonError(
+        .system, "what lies beyond the new end of volume \(name) was not cleared", cause: error.description)
+    }
+  }
+}
