@@ -51,12 +51,14 @@ let package = Package(
     .executableTarget(
       name: "gnomon", dependencies: ["Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),
 
-    tests("Primitives", ["Primitives"]),
+    tests("Primitives", ["TestSupport", "Primitives"]),
+    tests("Platform", ["TestSupport", "Platform", "Primitives"]),
+    tests("Ring", ["TestSupport", "Ring", "CURing", "Platform", "Primitives"]),
     tests("NBDWire", ["NBDWire", "Primitives"]),
-    tests("ExtentMap", ["ExtentMap", "Platform", "Primitives"]),
+    tests("ExtentMap", ["TestSupport", "ExtentMap", "Platform", "Primitives"]),
     tests("Catalog", ["Catalog", "ExtentMap", "Platform", "Primitives"]),
     tests("Stores", ["Stores", "Catalog", "ExtentMap", "Platform", "Primitives"]),
-    tests("Redirection", ["Redirection", "Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
+    tests("Redirection", ["TestSupport", "Redirection", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
     .target(
       name: "TestSupport", dependencies: ["HTTPService", "Platform", "Primitives"], path: "Tests/TestSupport"),
     tests("HTTPService", ["TestSupport", "HTTPService", "Platform", "Primitives"]),

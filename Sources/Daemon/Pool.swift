@@ -221,7 +221,9 @@ final class Pool: PoolBackground {
 
   func reclaimSlots() {
     reclaimThread.async { [self] in
-      release(shared.reclaimer.takeReady())
+      let slots = shared.reclaimer.takeReady()
+      release(slots)
+      shared.reclaimer.released(slots.count)
       for reactor in reactors { reactor.post(.retryParked) }
     }
   }

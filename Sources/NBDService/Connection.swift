@@ -29,6 +29,8 @@ struct Connection {
   var inputStart = 0
   var inputEnd = 0
   var isReceiving = false
+  /// Whether the receive under way has the payload's own memory first in its list.
+  var receivesPayload = false
   /// The write whose payload is on its way, and how much of it has come.
   var payloadOperation = noOperation
   var payloadDone = 0

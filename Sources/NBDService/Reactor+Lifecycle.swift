@@ -164,8 +164,8 @@ extension Reactor {
     guard unsafe connection.pointee.phase != .dead && connection.pointee.phase != .free else { return }
     unsafe connection.pointee.phase = .dead
     unsafe abandonPayload(connection)
-    unsafe endAll(connection.pointee.replies, of: connection)
-    unsafe connection.pointee.replies = ReplyList()
+    // The end of a read in pieces owns the memory of pieces that are being sent.
+    if unsafe !connection.pointee.isSending { unsafe endReplies(connection) }
     unsafe _ = shutdown(connection.pointee.socket, Int32(SHUT_RDWR))
     closeIfDone(index)
   }
@@ -197,11 +197,17 @@ extension Reactor {
     case .dead:
       guard unsafe !connection.pointee.isSending, unsafe !connection.pointee.isReceiving else { return }
       unsafe abandonPayload(connection)
-      unsafe endAll(connection.pointee.sent, of: connection)
-      unsafe connection.pointee.sent = ReplyList()
+      unsafe endReplies(connection)
       guard unsafe connection.pointee.requestsInFlight == 0 else { return }
     }
     release(index)
+  }
+
+  private func endReplies(_ connection: UnsafeMutablePointer<Connection>) {
+    unsafe endAll(connection.pointee.sent, of: connection)
+    unsafe connection.pointee.sent = ReplyList()
+    unsafe endAll(connection.pointee.replies, of: connection)
+    unsafe connection.pointee.replies = ReplyList()
   }
 
   private func release(_ index: UInt32) {
@@ -261,14 +267,20 @@ extension Reactor {
     if isShuttingDown { beginShutdown() }
   }
 
-  /// A client that does not take its replies is dropped if others wait for the memory they hold.
+  /// A client that does not take its replies, or does not send the rest of a write, is dropped if others
+  /// wait for the memory that it holds.
   private func checkProgress(_ index: UInt32) {
     let connection = unsafe connections + Int(index)
-    guard unsafe connection.pointee.isSending else { return }
+    let owesPayload = unsafe connection.pointee.payloadOperation != Connection.noOperation
+    guard unsafe connection.pointee.isSending || owesPayload else {
+      unsafe connection.pointee.ticksWithoutProgress = 0
+      return
+    }
     unsafe connection.pointee.ticksWithoutProgress += 1
     let isStuck = unsafe connection.pointee.ticksWithoutProgress > limits.stalledSendSeconds
     if isStuck && (!stalled.isEmpty || isShuttingDown) {
-      protocolError(index, "it does not take its replies and others wait")
+      protocolError(
+        index, "it does not \(owesPayload ? "send the rest of a write" : "take its replies") and others wait")
     }
   }
 
@@ -322,6 +334,7 @@ extension Connection {
     inputStart = 0
     inputEnd = 0
     isReceiving = false
+    receivesPayload = false
     payloadOperation = Self.noOperation
     skipBytes = 0
     refusal = nil

@@ -20,13 +20,17 @@ extension Reactor {
       // The client has nothing more to say; it may still want its answers.
       if result == 0, unsafe connection.pointee.phase == .transmission {
         drain(index)
+      } else if result == 0, unsafe connection.pointee.phase == .draining {
+        closeIfDone(index)
       } else {
         kill(index)
       }
       return
     }
+    unsafe connection.pointee.ticksWithoutProgress = 0
     var count = Int(result)
-    if unsafe connection.pointee.payloadOperation != Connection.noOperation {
+    // A write that was found in the input while this receive was under way has no part in it.
+    if unsafe connection.pointee.receivesPayload {
       let direct = unsafe min(count, connection.pointee.payloadTotal - connection.pointee.payloadDone)
       unsafe connection.pointee.payloadDone += direct
       count -= direct
@@ -202,6 +206,8 @@ extension Reactor {
 
   private func refuse(_ index: UInt32, _ header: RequestHeader, _ error: NBDErrno) -> Bool {
     let connection = unsafe connections + Int(index)
+    // Refusals count too: a client that reads none of them must not fill the slab.
+    guard unsafe isAllowed(connection, 0) else { return false }
     let request = unsafe Request(
       view: connection.pointee.view, offset: header.offset, length: 0, flags: [], cookie: header.cookie,
       owner: UInt64(connection.pointee.generation) << 32 | UInt64(index), volumeBytes: 0)
@@ -265,6 +271,7 @@ extension Reactor {
     let room = (isLong ? max(Connection.inputBytesBeforePayload, used + 64) : Connection.inputBytes) - used
     unsafe connection.pointee.isReceiving = true
     let operation = unsafe connection.pointee.payloadOperation
+    unsafe connection.pointee.receivesPayload = operation != Connection.noOperation
     guard operation != Connection.noOperation else {
       unsafe ring.receive(socket: socket, into: free, count: room, token: token(.receive, for: index))
       return

@@ -130,7 +130,7 @@ final class Reactor {
     switch TokenKind(rawValue: UInt8(completion.token >> 56)) {
     case .storage: redirector.complete(value, completion.result)
     case .transfer:
-      transfers.ended(Token.store(value))
+      transfers.ended(Token.store(value).rawValue)
       redirector.complete(value, completion.result)
     case .receive: received(UInt32(truncatingIfNeeded: value), completion.result)
     case .send: sent(UInt32(truncatingIfNeeded: value), completion.result)

@@ -37,12 +37,13 @@ public struct EventFD: ~Copyable, Sendable {
   ///
   /// - Returns: whether there was a signal.
   public func wait(milliseconds: Int32) -> Bool {
-    let deadline = MonotonicClock.nanoseconds() + UInt64(milliseconds) * 1_000_000
+    let deadline = MonotonicClock.nanoseconds() + UInt64(max(0, milliseconds)) * 1_000_000
     while true {
-      let now = MonotonicClock.nanoseconds()
-      guard now < deadline else { return false }
+      // Looked at once even if there is no time at all.
+      let now = min(MonotonicClock.nanoseconds(), deadline)
       var entry = pollfd(fd: descriptor.raw, events: Int16(POLLIN), revents: 0)
       if unsafe poll(&entry, 1, Int32((deadline - now + 999_999) / 1_000_000)) > 0 { return true }
+      guard now < deadline else { return false }
     }
   }
 }

@@ -21,6 +21,6 @@ public final class Signal: Sendable {
 
   /// - Returns: false if it has not been raised within `seconds`.
   public func wait(seconds: UInt64) -> Bool {
-    event.wait(milliseconds: Int32(seconds * 1000))
+    event.wait(milliseconds: Int32(clamping: min(seconds, UInt64(Int32.max)) * 1000))
   }
 }

@@ -22,13 +22,15 @@ final class FlushCoordinator: Sendable {
 
   private struct State {
     var isRunning = false
+    /// Somebody needs another round after the running one, and does not wait for it.
+    var isAnotherDue = false
+    var lastFailed = false
     var current: [Waiter] = []
     var next: [Waiter] = []
     var finished: [Waiter] = []
   }
 
   private let state = Mutex(State())
-  private let failed = Atomic<Bool>(false)
   private let stores: StoreTable
   private let changes: MapChanges
 
@@ -51,12 +53,19 @@ final class FlushCoordinator: Sendable {
     }
   }
 
-  /// Starts a round that nobody waits for.
+  /// Whether the last round has failed.
+  var lastRoundFailed: Bool { state.withLock { $0.lastFailed } }
+
+  /// Starts a round that nobody waits for, or has it follow the one that is running.
   ///
-  /// - Returns: whether the caller leads it; false if one is running or there is nothing to do.
+  /// - Returns: whether the caller leads it.
   func enterInBackground() -> Bool {
     state.withLock { state in
-      guard !state.isRunning, stores.isAnyDirty || !changes.isEmpty else { return false }
+      guard stores.isAnyDirty || !changes.isEmpty else { return false }
+      if state.isRunning {
+        state.isAnotherDue = true
+        return false
+      }
       state.isRunning = true
       return true
     }
@@ -76,22 +85,21 @@ final class FlushCoordinator: Sendable {
     }
   }
 
-  /// Whether the last round has failed.
-  var hasFailed: Bool { failed.load(ordering: .acquiring) }
-
   /// Ends a round: calls `answer` for everyone it served.
   ///
   /// - Returns: whether the caller leads another round at once.
-  func finish(hasFailed: Bool, _ answer: (Waiter) -> Void) -> Bool {
-    failed.store(hasFailed, ordering: .releasing)
-    let leadsOn = state.withLock { state in
+  func finish(failed: Bool, _ answer: (Waiter) -> Void) -> Bool {
+    state.withLock { state in
+      state.lastFailed = failed
       swap(&state.current, &state.finished)
       swap(&state.current, &state.next)
-      state.isRunning = !state.current.isEmpty
+      // Not after a failure: whoever needed it will try again, and the next may fail the same way.
+      let isAnotherDue = state.isAnotherDue && !failed && (stores.isAnyDirty || !changes.isEmpty)
+      state.isAnotherDue = false
+      state.isRunning = isAnotherDue || !state.current.isEmpty
       for waiter in state.finished { answer(waiter) }
       state.finished.removeAll(keepingCapacity: true)
       return state.isRunning
     }
-    return leadsOn
   }
 }

@@ -113,15 +113,15 @@ public final class MapChanges: Sendable {
     state.withLock { $0.cut.deltas }
   }
 
-  /// The catalog has the cut. Returns the slots that it gave up.
-  func committed() -> [RetiredSlot] {
+  /// The catalog has the cut. Hands over the slots that it gave up, if any: in one step, so that whoever
+  /// looks for them finds them here or there.
+  func committed(_ giveUp: ([RetiredSlot]) -> Void) {
     state.withLock { state in
       for (delta, view) in zip(state.cut.deltas, state.cut.views) {
         view.markCommitted(delta.extent, delta.entry)
       }
-      let retired = state.cut.retired
+      if !state.cut.retired.isEmpty { giveUp(state.cut.retired) }
       state.cut.removeAll()
-      return retired
     }
   }
 

@@ -110,8 +110,6 @@ public struct Operation {
   var store: StoreID
   var slotOffset: UInt64
   var commandsPending: UInt16
-  /// What each directive of this step must return; negative: any success.
-  var expected: Int32
   /// First failure among the directives of this step: 0 or -errno.
   var result: Int32
   /// Its blocks are locked in `RangeLocks`.
@@ -121,6 +119,8 @@ public struct Operation {
   /// The slot being prepared, and the stores tried before it.
   var placement: SlotPlacement
   var prepare: PrepareMethod
+  /// Why the first store that was tried could not be used: 0 or -errno.
+  var placementFailure: Int32
   /// Bytes prepared or zeroed so far.
   var progress: UInt64
 

@@ -1,5 +1,5 @@
 import ExtentMap
-import Primitives
+public import Primitives
 
 /// All operations of one reactor, allocated at start; taking and returning one is a list operation.
 @safe
@@ -70,33 +70,48 @@ extension Operation {
     store = StoreID(rawValue: 0)
     slotOffset = 0
     commandsPending = 0
-    expected = 0
     result = 0
     holdsRange = false
     isSelfDurable = false
     placement = SlotPlacement()
     prepare = .zeroRange
+    placementFailure = 0
     progress = 0
   }
 }
 
-/// Names an operation in a directive, so that a late completion cannot hit its successor:
-/// `generation (24) │ store (16) │ index (16)`. The upper 8 bits are the driver's.
+/// Names an operation in a directive, so that a late completion cannot hit its successor.
+///
+/// ```
+///  63 … 56   55 … 40      39 … 32   31 … 16    15 … 0
+/// ┌────────┬────────────┬─────────┬──────────┬─────────┐
+/// │ driver │ generation │  store  │ expected │  index  │
+/// └────────┴────────────┴─────────┴──────────┴─────────┘
+/// ```
+///
+/// `expected` is what the directive must return, in blocks.
 public enum Token {
-  static let generationMask: UInt32 = 0xff_ffff
-  /// The bits that the redirector uses.
+  static let generationMask: UInt32 = 0xffff
+  /// The bits that the redirector uses; those above are the driver's.
   public static let mask: UInt64 = (1 << 56) - 1
   /// Nobody waits.
   static let none = mask
 
-  static func make(_ index: UInt32, _ generation: UInt32, store: UInt8 = 0) -> UInt64 {
-    UInt64(generation) << 32 | UInt64(store) << 16 | UInt64(index)
+  static func make(
+    _ index: UInt32, _ generation: UInt32, store: StoreID = StoreID(rawValue: 0), expectedBytes: UInt64 = 0
+  ) -> UInt64 {
+    UInt64(generation) << 40 | UInt64(store.rawValue) << 32 | (expectedBytes >> Block.shift) << 16
+      | UInt64(index)
   }
 
   static func index(_ token: UInt64) -> UInt32 { UInt32(token & 0xffff) }
+  static func expectedBytes(_ token: UInt64) -> Int32 { Int32((token >> 16) & 0xffff) << Int32(Block.shift) }
+  static func generation(_ token: UInt64) -> UInt32 { UInt32(token >> 40) & generationMask }
+
   /// The store that the directive was for.
-  public static func store(_ token: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: token >> 16) }
-  static func generation(_ token: UInt64) -> UInt32 { UInt32(token >> 32) & generationMask }
+  public static func store(_ token: UInt64) -> StoreID {
+    StoreID(rawValue: UInt8(truncatingIfNeeded: token >> 32))
+  }
 }
 
 /// A first-in, first-out list of operations, linked through `next`.

@@ -14,11 +14,14 @@ public final class Reclaimer: Sendable {
     var inGrace: [RetiredSlot] = []
     /// Safe to discard and reuse.
     var ready: [RetiredSlot] = []
+    /// Taken to be discarded, and not free yet.
+    var releasingCount = 0
     var redirectorsLeft = 0
   }
 
   private let state = Mutex(State())
   private let redirectorCount: Int
+  private let changes = Atomic<Int>(0)
 
   init(redirectorCount: Int) {
     self.redirectorCount = redirectorCount
@@ -48,18 +51,35 @@ public final class Reclaimer: Sendable {
     }
   }
 
-  /// Takes the slots that may be discarded and released now.
+  /// Takes the slots that may be discarded and released now. They count as pending until `released(_:)`.
   public func takeReady() -> [RetiredSlot] {
     state.withLock { state in
       let slots = state.ready
       state.ready.removeAll()
+      state.releasingCount += slots.count
       return slots
     }
   }
 
+  /// So many of the slots that were taken are free now: whoever waits for space may try again.
+  public func released(_ count: Int) {
+    state.withLock { state in
+      precondition(state.releasingCount >= count)
+      state.releasingCount -= count
+    }
+    spaceChanged()
+  }
+
+  /// Changes whenever it is worth looking for space again.
+  var spaceChanges: Int { changes.load(ordering: .sequentiallyConsistent) }
+
+  func spaceChanged() {
+    changes.add(1, ordering: .sequentiallyConsistent)
+  }
+
   /// Slots that are neither in use nor free yet.
   public var pendingCount: Int {
-    state.withLock { $0.waiting.count + $0.inGrace.count + $0.ready.count }
+    state.withLock { $0.waiting.count + $0.inGrace.count + $0.ready.count + $0.releasingCount }
   }
 
   private func startIfIdle(_ state: inout State) -> Bool {

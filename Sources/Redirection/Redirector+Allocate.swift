@@ -25,12 +25,16 @@ extension Redirector {
     }
     unsafe op.pointee.placement = SlotPlacement()
     unsafe op.pointee.result = 0
+    unsafe op.pointee.placementFailure = 0
     placeExtent(index, extent)
   }
 
   private func placeExtent(_ index: UInt32, _ extent: UInt64) {
     let op = unsafe operation(index)
     let view = unsafe op.pointee.view
+    // Looked at first: slots that come back after this are noticed, whether or not they are got.
+    let spaceChanges = shared.reclaimer.spaceChanges
+    let isSpaceComing = isSpaceComing()
     if unsafe shared.placement.allocate(slotBytes: view.extentBytes, &op.pointee.placement) {
       unsafe op.pointee.step = .preparing
       unsafe op.pointee.progress = 0
@@ -42,24 +46,22 @@ extension Redirector {
       return
     }
     view.openGate(extent)
-    if isSpaceComing() {
-      // Slots that a trim freed are on their way back: wait for them rather than fail. Nobody else is told
-      // about the gate: whoever waits for this extent waits for space too, and all are tried again then.
-      unsafe op.pointee.result = 0
-      park(index, forSpace: true)
+    released()
+    if isSpaceComing {
+      // Slots that a trim freed are on their way back: wait for them rather than fail.
+      waitForSpace(index, since: spaceChanges)
       flushInBackground()
       return
     }
-    released()
-    unsafe op.pointee.error = op.pointee.result == 0 ? .noSpace : StoreErrno.wire(-op.pointee.result)
-    unsafe op.pointee.result = 0
+    let failure = unsafe op.pointee.placementFailure
+    unsafe op.pointee.error = failure == 0 ? .noSpace : StoreErrno.wire(-failure)
     finishPiece(index)
   }
 
+  /// Whether slots will be freed for certain. In the order of their way: none is missed as it moves on.
   private func isSpaceComing() -> Bool {
-    // Without a commit nothing comes back.
-    guard !shared.flushes.hasFailed else { return false }
-    return shared.changes.hasRetired || shared.reclaimer.pendingCount > 0
+    // While flushes fail no slot is given up; the client hears of it rather than wait for ever.
+    (shared.changes.hasRetired && !shared.flushes.lastRoundFailed) || shared.reclaimer.pendingCount > 0
   }
 
   private func prepareSlot(_ index: UInt32) {
@@ -67,7 +69,6 @@ extension Redirector {
     let length = unsafe op.pointee.view.extentBytes
     let offset = unsafe op.pointee.slotOffset
     let done = unsafe op.pointee.progress
-    unsafe op.pointee.expected = 0
     switch unsafe op.pointee.prepare {
     case .zeroRange:
       unsafe emit(.zero, for: index, length: length, offset: offset)
@@ -75,7 +76,6 @@ extension Redirector {
       unsafe emit(done == 0 ? .punch : .reserve, for: index, length: length, offset: offset)
     case .writeZeros:
       let count = min(Self.zerosBytes, length - done)
-      unsafe op.pointee.expected = Int32(count)
       unsafe emit(.write, for: index, length: count, offset: offset + done, buffer: zeros.base)
     }
   }
@@ -92,7 +92,7 @@ extension Redirector {
     switch unsafe op.pointee.prepare {
     case .zeroRange: unsafe op.pointee.progress = view.extentBytes
     case .punchAndReserve: unsafe op.pointee.progress += view.extentBytes / 2
-    case .writeZeros: unsafe op.pointee.progress += UInt64(op.pointee.expected)
+    case .writeZeros: unsafe op.pointee.progress += Self.zerosBytes
     }
     if unsafe op.pointee.progress < view.extentBytes {
       prepareSlot(index)
@@ -115,10 +115,13 @@ extension Redirector {
       prepareSlot(index)
       return
     }
+    if unsafe op.pointee.placementFailure == 0 {
+      unsafe op.pointee.placementFailure = op.pointee.result
+    }
+    unsafe op.pointee.result = 0
     let failed = unsafe op.pointee.placement
     unsafe shared.placement.release(failed.store, slot: failed.slot, slotBytes: op.pointee.view.extentBytes)
     unsafe op.pointee.placement.exclude(failed.store)
     placeExtent(index, extent)
-    // `result` keeps the first failure, for the case that no store is left.
   }
 }

@@ -72,7 +72,7 @@ extension Redirector {
     unsafe op.pointee.step = .flushing
     unsafe op.pointee.result = 0
     leaderHasChanges = shared.flushes.begin { store in
-      let token = unsafe Token.make(leader, op.pointee.generation, store: store.rawValue)
+      let token = unsafe Token.make(leader, op.pointee.generation, store: store)
       unsafe op.pointee.commandsPending += 1
       unsafe emit(.synchronize, store: store.rawValue, token: token)
     }
@@ -80,7 +80,7 @@ extension Redirector {
     if unsafe op.pointee.commandsPending == 0 { endSynchronization() }
   }
 
-  func completeRound(_ result: Int32, store: UInt8) {
+  func completeRound(_ result: Int32, store: StoreID) {
     let op = unsafe operation(leader)
     if unsafe op.pointee.step == .joining {
       endCommit(result)
@@ -88,7 +88,7 @@ extension Redirector {
     }
     if result < 0 {
       // The kernel forgets a failed writeback: asking again would succeed without the data.
-      shared.stores.markFailed(StoreID(rawValue: store))
+      shared.stores.markFailed(store)
       unsafe op.pointee.result = result
     }
     unsafe op.pointee.commandsPending -= 1
@@ -114,13 +114,14 @@ extension Redirector {
       endRound(StoreErrno.wire(-result))
       return
     }
-    let retired = shared.changes.committed()
-    if !retired.isEmpty, shared.reclaimer.add(retired) { unsafe emit(.grace) }
+    var startsGrace = false
+    shared.changes.committed { startsGrace = shared.reclaimer.add($0) }
+    if startsGrace { unsafe emit(.grace) }
     endRound(nil)
   }
 
   private func endRound(_ error: NBDErrno?) {
-    let leadsOn = shared.flushes.finish(hasFailed: error != nil) { waiter in
+    let leadsOn = shared.flushes.finish(failed: error != nil) { waiter in
       if waiter.redirector == number {
         endFlush(Token.index(waiter.token), error)
       } else {
@@ -128,8 +129,12 @@ extension Redirector {
           .deliver, store: waiter.redirector, length: UInt64(error?.rawValue ?? 0), token: waiter.token)
       }
     }
-    // Who waits for space that this round was to bring back has to know.
-    if error != nil { released() }
+    if error != nil {
+      // Whoever waits for space must not wait for slots that stay where they are.
+      shared.reclaimer.spaceChanged()
+      isRetryDue = true
+      if shared.redirectorCount > 1 { unsafe emit(.wakePeers) }
+    }
     if leadsOn { leadRound() }
   }
 }

@@ -10,6 +10,7 @@ extension Redirector {
   /// Tries parked operations again until none of them can be helped by another.
   public func retryParked() {
     wakesPeers = false
+    if !waitingForSpace.isEmpty { retryWaitingForSpace() }
     guard isRetryDue else { return }
     isRetryDue = false
     for _ in 0..<parked.count {
@@ -34,7 +35,7 @@ extension Redirector {
     isRetryDue = true
   }
 
-  func park(_ index: UInt32, draining: Bool = false, forSpace: Bool = false) {
+  func park(_ index: UInt32, draining: Bool = false) {
     let op = unsafe operation(index)
     unsafe op.pointee.step = draining ? .draining : .parked
     parked.append(index, in: slab)
@@ -44,7 +45,26 @@ extension Redirector {
     }
     // Counted first, then tried once more: what was released before the count was seen is not missed.
     shared.parkedCount.add(1, ordering: .sequentiallyConsistent)
-    if !forSpace { isRetryDue = true }
+    isRetryDue = true
+  }
+
+  /// Waits until slots have come back since `changes` was read.
+  ///
+  /// Not among the parked: operations that find no space release their gate again and again, so they would
+  /// wake each other for nothing.
+  func waitForSpace(_ index: UInt32, since changes: Int) {
+    unsafe operation(index).pointee.step = .parked
+    if waitingForSpace.isEmpty { spaceChangesSeen = changes }
+    waitingForSpace.append(index, in: slab)
+  }
+
+  private func retryWaitingForSpace() {
+    guard shared.reclaimer.spaceChanges != spaceChangesSeen else { return }
+    while let index = waitingForSpace.popFirst(in: slab) {
+      parked.append(index, in: slab)
+      shared.parkedCount.add(1, ordering: .sequentiallyConsistent)
+    }
+    isRetryDue = true
   }
 
   /// A gate was opened, the last writer behind one has gone, or a range was unlocked.

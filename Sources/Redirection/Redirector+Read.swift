@@ -64,7 +64,6 @@ extension Redirector {
     }
     unsafe op.pointee.step = .transferring
     unsafe op.pointee.store = entry.store
-    unsafe op.pointee.expected = Int32(length)
     let slot = shared.stores.dataOffset(of: entry.store) + entry.slot << UInt64(view.extentShift)
     unsafe emit(
       .read, for: index, length: length, offset: slot + start & (view.extentBytes - 1),

@@ -138,7 +138,6 @@ extension Redirector {
     let op = unsafe operation(index)
     let mask = unsafe op.pointee.view.extentBytes - 1
     unsafe op.pointee.step = .readingEdges
-    unsafe op.pointee.expected = Int32(Block.bytes)
     let scratch = unsafe op.pointee.scratch!
     let slot = unsafe op.pointee.slotOffset
     if part.readsFirstBlock {
@@ -186,7 +185,6 @@ extension Redirector {
       return
     }
     let length = part.blockEnd - part.blockStart
-    unsafe op.pointee.expected = Int32(length)
     let mask = unsafe op.pointee.view.extentBytes - 1
     unsafe emit(
       .write, for: index, length: length, offset: op.pointee.slotOffset + part.blockStart & mask,
@@ -195,7 +193,15 @@ extension Redirector {
 
   func advanceTransfer(_ index: UInt32) {
     let op = unsafe operation(index)
-    if unsafe op.pointee.kind == .zero, unsafe op.pointee.result == 0, continueZeroing(index) { return }
+    if unsafe op.pointee.kind == .zero {
+      if unsafe op.pointee.result == -StoreErrno.notSupported && op.pointee.prepare == .zeroRange {
+        // What this store promised when it was opened does not hold everywhere: write zeros.
+        unsafe op.pointee.prepare = .writeZeros
+        unsafe op.pointee.progress = 0
+        unsafe op.pointee.result = 0
+      }
+      if unsafe op.pointee.result == 0, continueZeroing(index) { return }
+    }
     finishTransfer(index)
   }
 

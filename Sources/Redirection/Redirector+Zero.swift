@@ -82,7 +82,7 @@ extension Redirector {
     let op = unsafe operation(index)
     let mask = unsafe op.pointee.view.extentBytes - 1
     let slot = unsafe op.pointee.slotOffset
-    unsafe op.pointee.expected = -1
+    unsafe op.pointee.prepare = shared.stores.prepareMethod(of: op.pointee.store)
     unsafe op.pointee.progress = 0
     if part.readsFirstBlock {
       unsafe emit(
@@ -107,7 +107,7 @@ extension Redirector {
     let rest = middle.upperBound - start
     let mask = unsafe op.pointee.view.extentBytes - 1
     let offset = unsafe op.pointee.slotOffset + start & mask
-    if unsafe shared.stores.prepareMethod(of: op.pointee.store) == .zeroRange, rest > Self.writeZerosUpTo {
+    if unsafe op.pointee.prepare == .zeroRange, rest > Self.writeZerosUpTo {
       unsafe op.pointee.progress += rest
       unsafe emit(.zero, for: index, length: rest, offset: offset)
     } else {

@@ -53,6 +53,10 @@ public final class Redirector {
   public var directives = DirectiveQueue(capacity: 1024)
   var finished = OperationQueue()
   var parked = OperationQueue()
+  /// Operations that wait for slots on their way back, and what `Reclaimer.spaceChanges` was before the
+  /// first of them found no space.
+  var waitingForSpace = OperationQueue()
+  var spaceChangesSeen = 0
   /// Operation that `retryParked` is trying again, and whether it parked once more.
   var resuming = Operation.none
   var hasReparked = false
@@ -206,6 +210,8 @@ public final class Redirector {
     let generation = unsafe op.pointee.generation
     unsafe op.pointee = whole.pointee
     unsafe op.pointee.generation = generation
+    // A piece that was refused at once has left its error there already.
+    unsafe op.pointee.error = nil
     unsafe op.pointee.flags.insert(.piece)
     unsafe op.pointee.flags.remove(.answeredInPieces)
     unsafe op.pointee.offset = offset
@@ -242,7 +248,9 @@ public final class Redirector {
     unsafe emit(
       kind, store: op.pointee.store.rawValue, durable: durable, length: length, offset: offset,
       buffer: buffer,
-      token: Token.make(index, op.pointee.generation, store: op.pointee.store.rawValue))
+      token: Token.make(
+        index, op.pointee.generation, store: op.pointee.store,
+        expectedBytes: kind == .read || kind == .write ? length : 0))
   }
 
   // MARK: Completions
@@ -260,7 +268,7 @@ public final class Redirector {
     }
     if result < 0 {
       if unsafe op.pointee.result == 0 { unsafe op.pointee.result = result }
-    } else if unsafe op.pointee.expected >= 0 && result != op.pointee.expected && op.pointee.result == 0 {
+    } else if unsafe result != Token.expectedBytes(token) && op.pointee.result == 0 {
       // A store that gives less than was asked for has been truncated under us.
       unsafe op.pointee.result = -StoreErrno.io
     }
