@@ -44,9 +44,10 @@ import Testing
         Client.request(Client.read, cookie: $0, offset: $0 << 17, length: 65536)
       }
       try client.send(Client.go + requests.joined() + Client.request(Client.disconnect))
-      client.finishSending()
       usleep(100_000)
       try client.awaitGo()
+      usleep(100_000)
+      client.finishSending()
       var cookies: [UInt64] = []
       for _ in requests { cookies.append(try client.reply(bytes: 65536).cookie) }
       #expect(cookies.sorted() == Array(1...20))
