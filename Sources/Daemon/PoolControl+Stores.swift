@@ -73,6 +73,11 @@ extension PoolControl {
     }
     let pool = pool
     let id = store.record.id
+    guard !pool.shared.stores.hasFailed(id) else {
+      throw GnomonError(
+        .conflict, "store \(name) has failed", cause: "volumes miss what it lost",
+        remedy: "start the daemon again first")
+    }
     // What a trim or a deletion has freed is on its way back: let it arrive.
     try await flush()
     await waitForReclaim { pool.shared.placement.space(of: id).usedBytes == 0 }

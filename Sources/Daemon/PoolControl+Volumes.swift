@@ -65,7 +65,7 @@ extension PoolControl {
   private func shrink(_ volume: Volume, to sizeBytes: UInt64, force: Bool) async throws(GnomonError) {
     try takeOffline(volume, "shrunk")
     defer { pool.exports.add(volume) }
-    try await flush()
+    try await flush(volume)
     let count = Self.extentCount(of: volume, sizeBytes: sizeBytes)
     let tail = Tail(of: volume, sizeBytes: sizeBytes)
     guard force || (tail == nil && volume.map.isUnmapped(from: count)) else {
@@ -105,7 +105,7 @@ extension PoolControl {
     try takeOffline(volume, "deleted")
     let pool = pool
     do throws(GnomonError) {
-      try await flush()
+      try await flush(volume)
       try await pool.catalogThread.perform { () throws(GnomonError) in
         try pool.catalog.delete(volume: volume.id)
       }

@@ -101,14 +101,15 @@ actor PoolControl: ControlPlane {
     return try await operation()
   }
 
-  /// Makes everything acknowledged so far durable, and the map changes committed.
-  func flush() async throws(GnomonError) {
+  /// Makes everything acknowledged so far durable, and the map changes committed: of one volume, or of all.
+  func flush(_ volume: Volume? = nil) async throws(GnomonError) {
     let error = await withCheckedContinuation { continuation in
-      pool.reactors[0].post(.flush { continuation.resume(returning: $0) })
+      pool.reactors[0].post(.flush(volume) { continuation.resume(returning: $0) })
     }
     if let error {
+      let what = volume.map { "volume " + $0.name } ?? "the pool"
       throw GnomonError(
-        .system, "the pool can not be flushed", cause: "\(error)", remedy: "see the daemon's log")
+        .system, "\(what) can not be flushed", cause: "\(error)", remedy: "see the daemon's log")
     }
   }
 

@@ -14,6 +14,7 @@ public final class ExtentMap: Sendable {
   private static let hugePagesFromBytes = 8 << 20
 
   private let memory: AlignedMemory
+  private let marks: AlignedMemory
   private let count: Atomic<UInt64>
   /// The entries, for the data path; valid as long as this object lives.
   public let view: ExtentMapView
@@ -29,10 +30,11 @@ public final class ExtentMap: Sendable {
       // Address space is limited (ulimit -v): do without room for growth.
       memory = try AlignedMemory(count: bytes, hugePages: hugePages)
     }
+    marks = try AlignedMemory(count: VolumeMarks.bytes)
     count = Atomic(extentCount)
     unsafe view = ExtentMapView(
       base: memory.base.assumingMemoryBound(to: Atomic<UInt64>.self), volume: volume,
-      extentShift: UInt8(extentBytes.trailingZeroBitCount))
+      extentShift: UInt8(extentBytes.trailingZeroBitCount), marks: VolumeMarks(marks.base))
   }
 
   /// Extents that the volume has now.

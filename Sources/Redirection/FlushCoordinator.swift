@@ -1,3 +1,4 @@
+import ExtentMap
 import Primitives
 import Synchronization
 
@@ -9,6 +10,8 @@ final class FlushCoordinator: Sendable {
   struct Waiter {
     var redirector: UInt8
     var token: UInt64
+    /// The volume that it flushes; `none` for all of them.
+    var view: ExtentMapView
   }
 
   enum Entry {
@@ -24,7 +27,7 @@ final class FlushCoordinator: Sendable {
     var isRunning = false
     /// Somebody needs another round after the running one, and does not wait for it.
     var isAnotherDue = false
-    var lastFailed = false
+    var lastCommitFailed = false
     var current: [Waiter] = []
     var next: [Waiter] = []
     var finished: [Waiter] = []
@@ -53,8 +56,8 @@ final class FlushCoordinator: Sendable {
     }
   }
 
-  /// Whether the last round has failed.
-  var lastRoundFailed: Bool { state.withLock { $0.lastFailed } }
+  /// Whether the last round could not commit its map changes.
+  var lastCommitFailed: Bool { state.withLock { $0.lastCommitFailed } }
 
   /// Starts a round that nobody waits for, or has it follow the one that is running.
   ///
@@ -87,14 +90,15 @@ final class FlushCoordinator: Sendable {
 
   /// Ends a round: calls `answer` for everyone it served.
   ///
+  /// - Parameter commitFailed: whether map changes stay pending.
   /// - Returns: whether the caller leads another round at once.
-  func finish(failed: Bool, _ answer: (Waiter) -> Void) -> Bool {
+  func finish(commitFailed: Bool, _ answer: (Waiter) -> Void) -> Bool {
     state.withLock { state in
-      state.lastFailed = failed
+      state.lastCommitFailed = commitFailed
       swap(&state.current, &state.finished)
       swap(&state.current, &state.next)
       // Not after a failure: whoever needed it will try again, and the next may fail the same way.
-      let isAnotherDue = state.isAnotherDue && !failed && (stores.isAnyDirty || !changes.isEmpty)
+      let isAnotherDue = state.isAnotherDue && !commitFailed && (stores.isAnyDirty || !changes.isEmpty)
       state.isAnotherDue = false
       state.isRunning = isAnotherDue || !state.current.isEmpty
       for waiter in state.finished { answer(waiter) }

@@ -30,13 +30,29 @@ public final class MapChanges: Sendable {
     var deltas: [MapDelta] = []
     var views: [ExtentMapView] = []
     var retired: [RetiredSlot] = []
+    /// Whose slots they were.
+    var retiredBy: [VolumeID] = []
 
     var isEmpty: Bool { deltas.isEmpty }
+
+    mutating func append(_ extent: UInt64, of view: ExtentMapView, _ entry: MapEntry) {
+      deltas.append(MapDelta(volume: view.volume, extent: extent, entry: entry))
+      views.append(view)
+      view.marks.changeBegan()
+    }
+
+    mutating func append(contentsOf other: Batch) {
+      deltas.append(contentsOf: other.deltas)
+      views.append(contentsOf: other.views)
+      retired.append(contentsOf: other.retired)
+      retiredBy.append(contentsOf: other.retiredBy)
+    }
 
     mutating func removeAll() {
       deltas.removeAll(keepingCapacity: true)
       views.removeAll(keepingCapacity: true)
       retired.removeAll(keepingCapacity: true)
+      retiredBy.removeAll(keepingCapacity: true)
     }
   }
 
@@ -55,8 +71,7 @@ public final class MapChanges: Sendable {
   func map(_ extent: UInt64, of view: ExtentMapView, to entry: MapEntry) {
     state.withLock { state in
       view.setAddress(extent, entry)
-      state.pending.deltas.append(MapDelta(volume: view.volume, extent: extent, entry: entry))
-      state.pending.views.append(view)
+      state.pending.append(extent, of: view, entry)
     }
   }
 
@@ -73,10 +88,10 @@ public final class MapChanges: Sendable {
     }
     state.withLock { state in
       view.setAddress(extent, .unmapped)
-      state.pending.deltas.append(MapDelta(volume: view.volume, extent: extent, entry: .unmapped))
-      state.pending.views.append(view)
+      state.pending.append(extent, of: view, .unmapped)
       state.pending.retired.append(
         RetiredSlot(store: entry.store, slot: entry.slot, slotBytes: view.extentBytes))
+      state.pending.retiredBy.append(view.volume)
     }
     view.openGate(extent)
     return true
@@ -108,6 +123,34 @@ public final class MapChanges: Sendable {
     }
   }
 
+  /// Takes the changes of some volumes out of the cut: the catalog never gets them.
+  ///
+  /// What they say of slots stays true until the catalog is loaded again. It still refers to slots that
+  /// these changes gave up, so those are not free; and slots that they map are in use.
+  ///
+  /// - Returns: whether there is anything left to commit.
+  func dropFromCut(where isLost: (ExtentMapView) -> Bool) -> Bool {
+    state.withLock { state in
+      var kept = Batch()
+      var lost: Set<VolumeID> = []
+      for (delta, view) in zip(state.cut.deltas, state.cut.views) {
+        if lost.contains(view.volume) || isLost(view) {
+          lost.insert(view.volume)
+          view.marks.changeEnded()
+        } else {
+          kept.deltas.append(delta)
+          kept.views.append(view)
+        }
+      }
+      for (slot, volume) in zip(state.cut.retired, state.cut.retiredBy) where !lost.contains(volume) {
+        kept.retired.append(slot)
+        kept.retiredBy.append(volume)
+      }
+      if !lost.isEmpty { state.cut = kept }
+      return !state.cut.isEmpty
+    }
+  }
+
   /// The deltas of the cut, for whoever writes them to the catalog.
   public var cutDeltas: [MapDelta] {
     state.withLock { $0.cut.deltas }
@@ -119,6 +162,7 @@ public final class MapChanges: Sendable {
     state.withLock { state in
       for (delta, view) in zip(state.cut.deltas, state.cut.views) {
         view.markCommitted(delta.extent, delta.entry)
+        view.marks.changeEnded()
       }
       if !state.cut.retired.isEmpty { giveUp(state.cut.retired) }
       state.cut.removeAll()
@@ -128,9 +172,7 @@ public final class MapChanges: Sendable {
   /// The catalog does not have the cut: it goes back to the front of what is pending.
   func commitFailed() {
     state.withLock { state in
-      state.cut.deltas.append(contentsOf: state.pending.deltas)
-      state.cut.views.append(contentsOf: state.pending.views)
-      state.cut.retired.append(contentsOf: state.pending.retired)
+      state.cut.append(contentsOf: state.pending)
       swap(&state.pending, &state.cut)
       state.cut.removeAll()
     }

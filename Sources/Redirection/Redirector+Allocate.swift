@@ -23,9 +23,18 @@ extension Redirector {
       tryPart(index)
       return
     }
+    if shared.stores.hasLostWrites(of: view.marks) {
+      // The catalog takes no more changes of this volume.
+      view.openGate(extent)
+      released()
+      unsafe op.pointee.error = .io
+      finishPiece(index)
+      return
+    }
     unsafe op.pointee.placement = SlotPlacement()
     unsafe op.pointee.result = 0
-    unsafe op.pointee.placementFailure = 0
+    let isAnyFailed = unsafe shared.stores.excludeFailed(from: &op.pointee.placement)
+    unsafe op.pointee.placementFailure = isAnyFailed ? -StoreErrno.io : 0
     placeExtent(index, extent)
   }
 
@@ -60,8 +69,8 @@ extension Redirector {
 
   /// Whether slots will be freed for certain. In the order of their way: none is missed as it moves on.
   private func isSpaceComing() -> Bool {
-    // While flushes fail no slot is given up; the client hears of it rather than wait for ever.
-    (shared.changes.hasRetired && !shared.flushes.lastRoundFailed) || shared.reclaimer.pendingCount > 0
+    // While commits fail no slot is given up; the client hears of it rather than wait for ever.
+    (shared.changes.hasRetired && !shared.flushes.lastCommitFailed) || shared.reclaimer.pendingCount > 0
   }
 
   private func prepareSlot(_ index: UInt32) {
@@ -84,7 +93,9 @@ extension Redirector {
     let op = unsafe operation(index)
     let view = unsafe op.pointee.view
     let extent = unsafe op.pointee.cursor >> UInt64(view.extentShift)
-    unsafe shared.stores.markDirty(op.pointee.store)
+    if unsafe op.pointee.result == 0 && shared.stores.hasFailed(op.pointee.store) {
+      unsafe op.pointee.result = -StoreErrno.io
+    }
     if unsafe op.pointee.result != 0 {
       preparationFailed(index, extent)
       return
@@ -99,6 +110,7 @@ extension Redirector {
       return
     }
     let entry = unsafe MapEntry(store: op.pointee.placement.store, slot: op.pointee.placement.slot)
+    unsafe shared.stores.markDirty(op.pointee.store, by: view.marks)
     shared.changes.map(extent, of: view, to: entry)
     view.openGate(extent)
     released()

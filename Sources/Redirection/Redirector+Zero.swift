@@ -46,6 +46,12 @@ extension Redirector {
     let op = unsafe operation(index)
     let view = unsafe op.pointee.view
     let end = unsafe op.pointee.offset + op.pointee.length
+    if shared.stores.hasLostWrites(of: view.marks) {
+      // The catalog takes no more changes of this volume.
+      unsafe op.pointee.error = .io
+      finishRequest(index)
+      return
+    }
     for _ in 0..<Self.extentsPerTurn {
       let cursor = unsafe op.pointee.cursor
       guard cursor < end else {
