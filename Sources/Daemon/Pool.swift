@@ -190,8 +190,8 @@ final class Pool: PoolBackground {
         try appendDeltas(deltas)
         done(0)
       } catch {
-        log.error("map changes were not committed; they stay pending", ["cause": error])
-        done(error.code == .full ? -ErrorNumber.noSpace : -ErrorNumber.io)
+        shared.faults.note(.commit, errno: Self.errno(of: error), cause: "\(error)")
+        done(-Self.errno(of: error))
       }
       foldJournal()
     }
@@ -215,7 +215,20 @@ final class Pool: PoolBackground {
     do throws(GnomonError) {
       if try catalog.checkpoint(pagesMax: Self.pagesPerFold) { catalogThread.async { self.foldJournal() } }
     } catch {
-      log.warning("the journal was not folded", ["cause": error])
+      shared.faults.note(.fold, errno: Self.errno(of: error), cause: "\(error)")
+    }
+  }
+
+  private static func errno(of error: GnomonError) -> Int32 {
+    error.code == .full ? ErrorNumber.noSpace : ErrorNumber.io
+  }
+
+  func report(_ faults: [Fault]) {
+    let volumes = exports.volumes
+    for fault in faults {
+      FaultLog().write(
+        fault, store: fault.store.flatMap { store($0)?.record.name },
+        volume: fault.volume.flatMap { id in volumes.first { $0.id == id }?.name })
     }
   }
 
@@ -247,7 +260,7 @@ final class Pool: PoolBackground {
       do throws(SystemError) {
         try store.discard(offset: store.dataOffset + start, length: end - start)
       } catch {
-        log.warning("space was not given back", ["store": store.record.name, "cause": error])
+        shared.faults.note(.discard, store: first.store, errno: error.errno)
       }
     }
     for slot in sorted { shared.placement.release(slot.store, slot: slot.slot, slotBytes: slot.slotBytes) }
@@ -297,6 +310,7 @@ final class Pool: PoolBackground {
     reclaimThread.stop()
     catalogThread.async { self.catalog.close() }
     catalogThread.stop()
+    report(shared.faults.takeDue(at: nil))
     for store in stores { store.unlock() }
     lock.unlock()
   }

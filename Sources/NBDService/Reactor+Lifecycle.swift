@@ -259,6 +259,7 @@ extension Reactor {
       }
     }
     redirector.flushInBackground()
+    reportFaults()
     redirector.trimMemory(from: Self.registeredBytes)
     for listener in pausedListeners where !isShuttingDown {
       ring.acceptMany(socket: listener, token: Self.token(.accept, UInt64(listener)))

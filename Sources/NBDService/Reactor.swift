@@ -108,7 +108,14 @@ final class Reactor {
       let count = unsafe ring.takeCompletions(into: completions)
       for index in 0..<count { unsafe handle(completions[index]) }
       endTransferTurn()
+      if environment.shared.faults.hasNews { reportFaults() }
     }
+  }
+
+  /// Has people told of what failed, if it is time.
+  func reportFaults() {
+    let due = environment.shared.faults.takeDue(at: MonotonicClock.nanoseconds())
+    if !due.isEmpty { environment.background.report(due) }
   }
 
   // MARK: Completions

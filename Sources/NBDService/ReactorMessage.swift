@@ -30,4 +30,6 @@ public protocol PoolBackground: AnyObject, Sendable {
   func commitMapChanges(_ done: @escaping @Sendable (Int32) -> Void)
   /// Discards and releases the slots that the reclaimer holds ready, then has reactors retry.
   func reclaimSlots()
+  /// Tells people what failed. Any thread; must not wait for anything.
+  func report(_ faults: [Fault])
 }

@@ -62,8 +62,9 @@ extension Redirector {
       flushInBackground()
       return
     }
-    let failure = unsafe op.pointee.placementFailure
-    unsafe op.pointee.error = failure == 0 ? .noSpace : StoreErrno.wire(-failure)
+    let failure = unsafe op.pointee.placementFailure == 0 ? -StoreErrno.noSpace : op.pointee.placementFailure
+    unsafe op.pointee.error = StoreErrno.wire(-failure)
+    shared.faults.note(.place, volume: view.volume, errno: -failure)
     finishPiece(index)
   }
 

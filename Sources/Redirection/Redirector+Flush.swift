@@ -94,7 +94,12 @@ extension Redirector {
       endCommit(result)
       return
     }
-    if result < 0 { shared.stores.markFailed(store) } else { shared.stores.markSynchronized(store) }
+    if result < 0 {
+      shared.stores.markFailed(store)
+      shared.faults.note(.synchronize, store: store, errno: -result)
+    } else {
+      shared.stores.markSynchronized(store)
+    }
     unsafe op.pointee.commandsPending -= 1
     if unsafe op.pointee.commandsPending == 0 { endSynchronization() }
   }

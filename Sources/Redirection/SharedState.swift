@@ -10,6 +10,8 @@ public final class SharedState: Sendable {
   public let changes = MapChanges()
   /// Slots on their way from retired to free.
   public let reclaimer: Reclaimer
+  /// What has failed.
+  public let faults = FaultLedger()
   let flushes: FlushCoordinator
   let ranges = RangeLocks()
   /// Operations parked in all redirectors: whoever releases something looks here before waking peers.
