@@ -59,6 +59,16 @@ public final class MapChanges: Sendable {
   private struct State {
     var pending = Batch()
     var cut = Batch()
+
+    func isFull(_ limit: Int) -> Bool { pending.deltas.count + cut.deltas.count >= limit }
+  }
+
+  enum Unmapping {
+    case done
+    /// The extent's gate is closed; nothing has changed.
+    case gated
+    /// Too many changes wait; nothing has changed.
+    case full
   }
 
   private let state = Mutex(State())
@@ -67,7 +77,24 @@ public final class MapChanges: Sendable {
   /// memory they take and the size of one commit.
   static let flushFrom = 1 << 14
 
-  /// Lets an extent lie in a prepared slot from now on. The caller holds the extent's gate.
+  /// So many changes, those being committed included, may wait for the catalog: then nobody begins another
+  /// (invariant 11). Requests that had begun before may add one each. About 100 bytes a change.
+  public static let waitingMax = 1 << 17
+
+  private let limit: Int
+
+  /// Nothing has changed.
+  init(limit: Int = MapChanges.waitingMax) {
+    self.limit = limit
+  }
+
+  /// Whether as many changes wait for the catalog as may.
+  var isFull: Bool {
+    state.withLock { $0.isFull(limit) }
+  }
+
+  /// Lets an extent lie in a prepared slot from now on. The caller holds the extent's gate, and began when
+  /// there was room for the change.
   func map(_ extent: UInt64, of view: ExtentMapView, to entry: MapEntry) {
     state.withLock { state in
       view.setAddress(extent, entry)
@@ -76,25 +103,21 @@ public final class MapChanges: Sendable {
   }
 
   /// Unmaps an extent.
-  ///
-  /// - Returns: false if its gate is closed, in which case nothing has changed.
-  func unmap(_ extent: UInt64, of view: ExtentMapView) -> Bool {
+  func unmap(_ extent: UInt64, of view: ExtentMapView) -> Unmapping {
     // Closing the gate ourselves keeps movers and allocations out for these few instructions.
-    guard view.closeGate(extent) else { return false }
+    guard view.closeGate(extent) else { return .gated }
+    defer { view.openGate(extent) }
     let entry = view.entry(extent)
-    guard entry.isMapped else {
-      view.openGate(extent)
-      return true
-    }
-    state.withLock { state in
+    guard entry.isMapped else { return .done }
+    return state.withLock { state in
+      if state.isFull(limit) { return .full }
       view.setAddress(extent, .unmapped)
       state.pending.append(extent, of: view, .unmapped)
       state.pending.retired.append(
         RetiredSlot(store: entry.store, slot: entry.slot, slotBytes: view.extentBytes))
       state.pending.retiredBy.append(view.volume)
+      return .done
     }
-    view.openGate(extent)
-    return true
   }
 
   /// Whether nothing waits to be cut.
@@ -158,14 +181,18 @@ public final class MapChanges: Sendable {
 
   /// The catalog has the cut. Hands over the slots that it gave up, if any: in one step, so that whoever
   /// looks for them finds them here or there.
-  func committed(_ giveUp: ([RetiredSlot]) -> Void) {
+  ///
+  /// - Returns: whether there was no room for more changes, and somebody may be waiting for it.
+  func committed(_ giveUp: ([RetiredSlot]) -> Void) -> Bool {
     state.withLock { state in
+      let wasFull = state.isFull(limit)
       for (delta, view) in zip(state.cut.deltas, state.cut.views) {
         view.markCommitted(delta.extent, delta.entry)
         view.marks.changeEnded()
       }
       if !state.cut.retired.isEmpty { giveUp(state.cut.retired) }
       state.cut.removeAll()
+      return wasFull
     }
   }
 

@@ -31,6 +31,14 @@ extension Redirector {
       finishPiece(index)
       return
     }
+    // Looked at first: room that there is after this is noticed.
+    let spaceChanges = shared.reclaimer.spaceChanges
+    if shared.changes.isFull {
+      view.openGate(extent)
+      released()
+      if !waitForChanges(index, since: spaceChanges) { finishPiece(index) }
+      return
+    }
     unsafe op.pointee.placement = SlotPlacement()
     unsafe op.pointee.result = 0
     let isAnyFailed = unsafe shared.stores.excludeFailed(from: &op.pointee.placement)
@@ -71,7 +79,7 @@ extension Redirector {
   /// Whether slots will be freed for certain. In the order of their way: none is missed as it moves on.
   private func isSpaceComing() -> Bool {
     // While commits fail no slot is given up; the client hears of it rather than wait for ever.
-    (shared.changes.hasRetired && !shared.flushes.lastCommitFailed) || shared.reclaimer.pendingCount > 0
+    (shared.changes.hasRetired && shared.flushes.lastCommitError == nil) || shared.reclaimer.pendingCount > 0
   }
 
   private func prepareSlot(_ index: UInt32) {

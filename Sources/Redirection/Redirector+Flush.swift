@@ -124,14 +124,15 @@ extension Redirector {
       return
     }
     var startsGrace = false
-    shared.changes.committed { startsGrace = shared.reclaimer.add($0) }
+    let wasFull = shared.changes.committed { startsGrace = shared.reclaimer.add($0) }
     if startsGrace { unsafe emit(.grace) }
+    if wasFull { spaceChanged() }
     endRound(commitError: nil)
   }
 
   private func endRound(commitError: NBDErrno?) {
     let isAnyFailed = shared.stores.isAnyFailed
-    let leadsOn = shared.flushes.finish(commitFailed: commitError != nil) { waiter in
+    let leadsOn = shared.flushes.finish(commitError: commitError) { waiter in
       let error = flushError(of: waiter.view, commitError: commitError)
       if waiter.redirector == number {
         endFlush(Token.index(waiter.token), error)
@@ -140,12 +141,8 @@ extension Redirector {
           .deliver, store: waiter.redirector, length: UInt64(error?.rawValue ?? 0), token: waiter.token)
       }
     }
-    if commitError != nil || isAnyFailed {
-      // Whoever waits for space must not wait for slots that stay where they are.
-      shared.reclaimer.spaceChanged()
-      isRetryDue = true
-      if shared.redirectorCount > 1 { unsafe emit(.wakePeers) }
-    }
+    // Whoever waits for space must not wait for slots that stay where they are.
+    if commitError != nil || isAnyFailed { spaceChanged() }
     if leadsOn { leadRound() }
   }
 }

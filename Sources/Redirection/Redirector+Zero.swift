@@ -52,6 +52,12 @@ extension Redirector {
       finishRequest(index)
       return
     }
+    // Looked at first: room that there is after this is noticed.
+    let spaceChanges = shared.reclaimer.spaceChanges
+    if shared.reclaimer.isFull {
+      waitForSpace(index, since: spaceChanges)
+      return
+    }
     for _ in 0..<Self.extentsPerTurn {
       let cursor = unsafe op.pointee.cursor
       guard cursor < end else {
@@ -63,8 +69,14 @@ extension Redirector {
       let extentEnd = extentStart + view.extentBytes
       let isWhole = unsafe cursor == extentStart && op.pointee.limit >= extentEnd
       if unsafe isWhole && !op.pointee.flags.contains(.keepAllocated) {
-        guard shared.changes.unmap(extent, of: view) else {
+        switch shared.changes.unmap(extent, of: view) {
+        case .done: break
+        case .gated:
           park(index)
+          return
+        case .full:
+          released()
+          if !waitForChanges(index, since: spaceChanges) { finishRequest(index) }
           return
         }
         released()

@@ -94,9 +94,9 @@ struct CatalogFaultTests {
 
   @Test func anEntryBeyondTheEndIsRefused() throws {
     let pool = try filledPool()
-    try pool.tamper("UPDATE volumes SET size = \(4000 << 20)")
+    try pool.tamper("UPDATE volumes SET size = \(5000 << 20)")
     let error = gnomonError {
-      _ = try Catalog(opening: pool.directory).map(of: TemporaryPool.volume(1, extents: 4000))
+      _ = try Catalog(opening: pool.directory).map(of: TemporaryPool.volume(1, extents: 5000))
     }
     #expect(error?.code == .corrupt)
     #expect(error?.message.contains("beyond its end") == true)

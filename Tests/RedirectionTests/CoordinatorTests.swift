@@ -1,4 +1,5 @@
 import ExtentMap
+import NBDWire
 import Primitives
 import Testing
 
@@ -37,17 +38,17 @@ import Testing
     _ = shared.flushes.begin { _ in }
     // Nothing is left to do after the running round.
     #expect(!shared.flushes.enterInBackground())
-    #expect(!shared.flushes.finish(commitFailed: false) { _ in })
+    #expect(!shared.flushes.finish(commitError: nil) { _ in })
     shared.stores.markDirty(Self.store, by: view.marks)
     #expect(shared.flushes.enterInBackground())
     _ = shared.flushes.begin { _ in }
     shared.stores.markDirty(Self.store, by: view.marks)
     #expect(!shared.flushes.enterInBackground())
-    #expect(shared.flushes.finish(commitFailed: false) { _ in })
+    #expect(shared.flushes.finish(commitError: nil) { _ in })
     // Not after a failure: it would spin.
     #expect(!shared.flushes.enterInBackground())
-    #expect(!shared.flushes.finish(commitFailed: true) { _ in })
-    #expect(shared.flushes.lastCommitFailed)
+    #expect(!shared.flushes.finish(commitError: .io) { _ in })
+    #expect(shared.flushes.lastCommitError == .io)
   }
 
   /// A write that ends while its store is being synchronized may be part of what is lost, and is not part of
@@ -77,9 +78,10 @@ import Testing
     let map = try ExtentMap(volume: VolumeID(rawValue: 1), extentBytes: 1 << 16, extentCount: 4)
     defer { withExtendedLifetime(map) {} }
     shared.changes.map(0, of: map.view, to: MapEntry(store: Self.store, slot: 0))
-    #expect(shared.changes.unmap(0, of: map.view))
+    #expect(shared.changes.unmap(0, of: map.view) == .done)
     #expect(shared.changes.hasRetired && shared.changes.cut() && shared.changes.hasRetired)
-    shared.changes.committed { #expect(shared.reclaimer.add($0)) }
+    let wasFull = shared.changes.committed { #expect(shared.reclaimer.add($0)) }
+    #expect(!wasFull)
     #expect(!shared.changes.hasRetired && shared.reclaimer.pendingCount == 1)
     #expect(shared.reclaimer.passed().isReady == false)
     let (isReady, startsAnother) = shared.reclaimer.passed()
