@@ -132,7 +132,7 @@ final class Daemon {
     let failure = Outcome()
     let isFlushed = waiting("the last flush did not end in time") { done in
       reactors[0].post(
-        .flush {
+        .flush(nil) {
           failure.set($0.map { "\($0)" })
           done()
         })

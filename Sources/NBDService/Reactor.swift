@@ -40,7 +40,7 @@ final class Reactor {
   private let eventCounter: UnsafeMutablePointer<UInt64>
   private let tick: UnsafeMutablePointer<TimeInterval>
   /// Flushes that the control plane waits for.
-  var controlFlushes: [UInt32: @Sendable (NBDErrno?) -> Void] = [:]
+  var controlFlushes: [UInt32: ControlFlush] = [:]
   var shutDownDone: (@Sendable () -> Void)?
   var isShuttingDown = false
   private var isStopping = false
@@ -108,7 +108,14 @@ final class Reactor {
       let count = unsafe ring.takeCompletions(into: completions)
       for index in 0..<count { unsafe handle(completions[index]) }
       endTransferTurn()
+      if environment.shared.faults.hasNews { reportFaults() }
     }
+  }
+
+  /// Has people told of what failed, if it is time.
+  func reportFaults() {
+    let due = environment.shared.faults.takeDue(at: MonotonicClock.nanoseconds())
+    if !due.isEmpty { environment.background.report(due) }
   }
 
   // MARK: Completions
@@ -228,7 +235,7 @@ final class Reactor {
     case .committed(let token, let result): redirector.complete(token, result)
     case .deliver(let token, let errno): redirector.deliver(token, errno: errno)
     case .grace: redirector.beginGrace()
-    case .flush(let done): flushForControl(done)
+    case .flush(let volume, let done): flushForControl(volume, done)
     case .shutDown(let done):
       isShuttingDown = true
       shutDownDone = done

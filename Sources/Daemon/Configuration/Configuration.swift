@@ -1,4 +1,5 @@
 public import HTTPService
+import NBDService
 public import Platform
 import Primitives
 
@@ -38,17 +39,20 @@ public struct Configuration: Sendable, Equatable {
   /// Bounds of what clients can take.
   public struct Limits: Sendable, Equatable {
     /// NBD connections at a time.
-    public var connections = 1024
+    public var connections = standard.connectionsMax
     /// Time that a client has for its handshake.
-    public var handshakeSeconds = 10
+    public var handshakeSeconds = standard.handshakeSeconds
     /// Requests of one connection in flight.
-    public var requestsPerConnection = 256
+    public var requestsPerConnection = standard.requestsPerConnectionMax
     /// Requests of one reactor in flight.
-    public var requestsPerReactor = 1024
+    public var requestsPerReactor = standard.operationsPerReactorMax
     /// Bytes of those requests, per connection.
-    public var bytesPerConnection: UInt64 = 40 << 20
+    public var bytesPerConnection = UInt64(standard.bytesPerConnectionMax)
     /// Bytes of those requests, per reactor.
-    public var bytesPerReactor: UInt64 = 96 << 20
+    public var bytesPerReactor = UInt64(standard.bytesPerReactorMax)
+
+    /// What the service would do by itself.
+    private static let standard = ServiceLimits()
   }
 
   /// What volumes get that were created without saying.
