@@ -1,5 +1,8 @@
+import ExtentMap
 import Glibc
 import Platform
+import Primitives
+import Redirection
 import TestSupport
 import Testing
 
@@ -88,6 +91,20 @@ import Testing
       #expect(try client.reply().cookie == 5)
       #expect(throws: Client.NoAnswer.self) { try lazy.receive(1) }
     }
+  }
+
+  @Test func namesAreToldApartByTheirBytes() throws {
+    let service = try Service()
+    // One name for Unicode, two for everybody who stores names.
+    let name = "\u{e9}"
+    service.exports.add(
+      Volume(
+        VolumeRecord(
+          id: VolumeID(rawValue: 2), uuid: UUID128(high: 0, low: 2), name: name, sizeBytes: 1 << 20,
+          extentBytes: 1 << 16),
+        map: try ExtentMap(volume: VolumeID(rawValue: 2), extentBytes: 1 << 16, extentCount: 16)))
+    #expect(service.exports.export(named: name) != nil)
+    #expect(service.exports.export(named: "e\u{301}") == nil)
   }
 
   @Test func refusalsThatNobodyReadsLeaveRoomForOthers() async throws {
