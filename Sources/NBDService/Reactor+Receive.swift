@@ -272,6 +272,9 @@ extension Reactor {
     let isLong = unsafe connection.pointee.lastPayloadBytes >= Connection.inputBytes / 4
     let room = (isLong ? max(Connection.inputBytesBeforePayload, used + 64) : Connection.inputBytes) - used
     unsafe connection.pointee.isReceiving = true
+    // Full of options that wait until the replies before them are taken; a receive of nothing would look
+    // like the client's end.
+    guard room > 0 else { return }
     let operation = unsafe connection.pointee.payloadOperation
     unsafe connection.pointee.receivesPayload = operation != Connection.noOperation
     guard operation != Connection.noOperation else {

@@ -93,6 +93,21 @@ import Testing
     }
   }
 
+  @Test func optionsThatTheInputHasNoRoomForWait() async throws {
+    try await onThread {
+      let service = try Service()
+      let client = try service.connect()
+      try Self.crowd(client)
+      let unknown = Client.option(99, [UInt8](repeating: 7, count: 1000))
+      try client.send(Array(repeatElement(unknown, count: 200).joined()))
+      usleep(100_000)
+      try client.send(Client.go)
+      try client.awaitGo()
+      try client.send(Client.request(Client.read, cookie: 7, length: 4096))
+      #expect(try client.reply(bytes: 4096).cookie == 7)
+    }
+  }
+
   @Test func namesAreToldApartByTheirBytes() throws {
     let service = try Service()
     // One name for Unicode, two for everybody who stores names.
