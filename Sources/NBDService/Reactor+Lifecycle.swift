@@ -246,8 +246,14 @@ extension Reactor {
       let connection = unsafe connections + Int(index)
       switch unsafe connection.pointee.phase {
       case .free, .dead: continue
-      case .handshake:
+      case .handshake, .transmission, .draining:
         guard let cold = unsafe connection.pointee.cold else { continue }
+        if let volume = cold.volume {
+          unsafe publishCounts(connection, volume)
+          checkProgress(index)
+          continue
+        }
+        // Negotiating, or done with it and only slow to take the last replies.
         cold.secondsLeft -= 1
         if cold.secondsLeft <= 0 || isShuttingDown {
           log.debug("handshake takes too long", ["peer": cold.peer])

@@ -93,6 +93,20 @@ import Testing
     }
   }
 
+  @Test func aNegotiationThatEndedIsBoundByItsDeadlineToo() async throws {
+    try await onThread {
+      var limits = ServiceLimits()
+      limits.handshakeSeconds = 2
+      let service = try Service(limits)
+      let client = try service.connect()
+      try client.greet()
+      // Everything is said in one go; but the replies are never taken.
+      try client.send(Array(repeatElement(Client.list, count: 400).joined()) + Client.option(2))
+      usleep(4_500_000)
+      #expect(service.clientCount == 0)
+    }
+  }
+
   @Test func optionsThatTheInputHasNoRoomForWait() async throws {
     try await onThread {
       let service = try Service()
