@@ -93,6 +93,44 @@ import Testing
     }
   }
 
+  @Test func aTrickleDoesNotKeepMemoryFromOthersForEver() async throws {
+    try await onThread {
+      var limits = ServiceLimits()
+      limits.stalledSendSeconds = 1
+      limits.bytesPerReactorMax = 1 << 20
+      let service = try Service(limits)
+      let slow = try service.connect()
+      try slow.attach()
+      try slow.send(Client.request(Client.write, length: 768 << 10))
+      usleep(50_000)
+      let client = try service.connect()
+      try client.attach()
+      try client.send(Client.request(Client.read, cookie: 5, length: 512 << 10))
+      for _ in 0..<25 where !client.hasAnswer {
+        try? slow.send([1])
+        usleep(200_000)
+      }
+      #expect(client.hasAnswer)
+      #expect(throws: Client.NoAnswer.self) { try slow.receive(1) }
+    }
+  }
+
+  @Test func aWriteThatComesSlowlyIsTakenWhileNobodyWaits() async throws {
+    try await onThread {
+      var limits = ServiceLimits()
+      limits.stalledSendSeconds = 1
+      let service = try Service(limits)
+      let slow = try service.connect()
+      try slow.attach()
+      try slow.send(Client.request(Client.write, cookie: 3, length: 12))
+      for _ in 0..<12 {
+        try slow.send([1])
+        usleep(300_000)
+      }
+      #expect(try slow.reply().cookie == 3)
+    }
+  }
+
   @Test func aNegotiationThatEndedIsBoundByItsDeadlineToo() async throws {
     try await onThread {
       var limits = ServiceLimits()
