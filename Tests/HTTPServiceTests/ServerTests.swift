@@ -210,6 +210,20 @@ import Testing
     }
   }
 
+  @Test func namesThatAreNoTextAreNotRepaired() async throws {
+    try await onThread {
+      let (server, endpoint) = try unixServer()
+      _ = try APIClient(socket: folder.path + "/api.sock").createVolume(
+        VolumeRequest(name: "\u{fffd}", sizeBytes: 4096))
+      let connection = try RawConnection(endpoint)
+      connection.send(Array("DELETE /v1/volumes/".utf8) + [0xff])
+      connection.send(" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+      #expect(connection.receive().hasPrefix("HTTP/1.1 404 "))
+      #expect(try APIClient(socket: folder.path + "/api.sock").volumes().count == 2)
+      server.stop()
+    }
+  }
+
   @Test func stopWaitsForWhatIsBeingAnswered() async throws {
     try await onThread {
       let (server, endpoint) = try unixServer()

@@ -91,7 +91,7 @@ private func header(_ name: String, of connection: OpaquePointer) -> String? {
 
 private func text(_ pointer: UnsafePointer<CChar>?) -> String? {
   guard let pointer = unsafe pointer else { return nil }
-  return unsafe String(cString: pointer)
+  return unsafe String(validatingCString: pointer)
 }
 
 private func send(_ response: HTTPResponse, _ connection: OpaquePointer) -> MHD_Result {
@@ -104,5 +104,6 @@ private func send(_ response: HTTPResponse, _ connection: OpaquePointer) -> MHD_
   for (name, value) in response.headers {
     guard unsafe MHD_add_response_header(made, name, value) == .YES else { return .NO }
   }
+/// nil if there is no text or it is not UTF-8: repaired, it could be the name of something else.
   return unsafe MHD_queue_response(connection, response.status, made)
 }
