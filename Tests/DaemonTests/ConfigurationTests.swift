@@ -25,6 +25,14 @@ import Testing
     #expect(!configuration.listenIsExplicit)
   }
 
+  @Test func hostsAreEscapedInURIs() throws {
+    let endpoint = try #require(NBDEndpoint(parsing: "nbd://a%2Fb:1"))
+    #expect(endpoint.uri() == "nbd://a%2Fb:1")
+    #expect(NBDEndpoint(parsing: endpoint.uri(export: "x y")) == nil, "it names an export")
+    #expect(
+      try #require(NBDEndpoint(parsing: "nbd://[fe80::1%25eth0]")).uri() == "nbd://[fe80::1%25eth0]:10809")
+  }
+
   @Test func everyKeyHasItsPlace() throws {
     let configuration = try read(
       """
