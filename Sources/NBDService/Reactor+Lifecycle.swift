@@ -61,7 +61,9 @@ extension Reactor {
     unsafe connection.pointee.phase = .handshake
     unsafe connection.pointee.socket = socket
     let cold = ColdConnection(
-      peer: peer, handshake: Handshake(directory: environment.exports), secondsLeft: limits.handshakeSeconds)
+      peer: peer,
+      handshake: Handshake(directory: environment.exports, offersChunks: environment.tuning.offersChunks),
+      secondsLeft: limits.handshakeSeconds)
     unsafe connection.pointee.cold = cold
     cold.handshake.start()
     log.debug("client connected", ["peer": peer, "reactor": handle.number])
