@@ -25,8 +25,9 @@ public final class Catalog: @unchecked Sendable {
   private var connection: Database?
   /// Volumes that exist: journal records of others are ignored.
   var volumeIDs: Set<VolumeID> = []
-  /// Volumes that do not exist and may have map pages left: `purge` takes the last one first.
-  var forgotten: [VolumeID] = []
+  /// Keys of map pages that mean nothing any more, of deleted volumes and beyond the ends of others: `purge`
+  /// takes the last range first.
+  var forgotten: [ClosedRange<Int64>] = []
   var journal = JournalState()
   var round: CheckpointRound?
   /// What `inspectMap` has read of the journal; dropped by the next change.
@@ -60,8 +61,9 @@ public final class Catalog: @unchecked Sendable {
       }
       pool = try Self.readPool(database)
       connection = database
-      volumeIDs = Set(try Self.readVolumes(database).map(\.id))
-      if !readOnly { forgotten = try Self.forgottenVolumes(volumeIDs, database) }
+      let volumes = try Self.readVolumes(database)
+      volumeIDs = Set(volumes.map(\.id))
+      if !readOnly { forgotten = try Self.forgottenPages(volumes, database) }
       journal = try JournalState(reading: database)
     } catch {
       throw Self.translate(error, "the catalog of the pool in \(directory) can not be opened")
@@ -74,7 +76,8 @@ public final class Catalog: @unchecked Sendable {
     thread.release()
   }
 
-  /// Folds the journal and closes the database. Nothing else may be called afterwards.
+  /// Folds the journal and closes the database. Whatever is called afterwards throws `unavailable`: work in
+  /// steps may be under way when the pool is closed.
   ///
   /// Nothing is lost if that fails, or if it is never called: the next opening reads the journal.
   public func close() {
@@ -109,7 +112,7 @@ public final class Catalog: @unchecked Sendable {
     _ failure: @autoclosure () -> String, _ body: (Database) throws -> Result
   ) throws(GnomonError) -> Result {
     thread.check()
-    guard let connection else { preconditionFailure("the catalog is closed") }
+    guard let connection else { throw GnomonError(.unavailable, failure(), cause: "the pool is closed") }
     do {
       return try body(connection)
     } catch {

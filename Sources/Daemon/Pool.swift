@@ -21,8 +21,8 @@ final class Pool: PoolBackground {
   let reclaimThread: WorkThread
   /// For files and devices that the control plane opens and writes to.
   let controlThread: WorkThread
-  /// Deleted or cut volumes whose slots are still being given back.
-  private let releases = Atomic<Int>(0)
+  /// Deleted or cut volumes whose slots are still being given back, once for each time.
+  private let releasing = Mutex<[VolumeID]>([])
   private let lock: PoolLock
   private let openStores: Mutex<[StoreID: FileStore]>
   private let reactorList = Mutex<[ReactorHandle]>([])
@@ -30,7 +30,7 @@ final class Pool: PoolBackground {
 
   /// Journal bytes from which it is folded into the map pages while the catalog has nothing else to do.
   private static let foldFromBytes: UInt64 = 4 << 20
-  /// Map pages that one step of folding rewrites: bounds how long a commit waits behind it.
+  /// Map pages that one step of folding or clearing changes: bounds how long a commit waits behind it.
   private static let pagesPerFold = 64
 
   /// Slots that one step gives back: bounds how long others wait for the thread, and the memory it takes.
@@ -65,7 +65,7 @@ final class Pool: PoolBackground {
     for store in stores.values { introduce(store) }
     catalog.releaseThread()
     // A deletion may have been interrupted.
-    purgeDeletedVolumes()
+    purgeInBackground()
   }
 
   private static func startThreads() throws(GnomonError) -> (WorkThread, WorkThread, WorkThread) {
@@ -190,8 +190,8 @@ final class Pool: PoolBackground {
         try appendDeltas(deltas)
         done(0)
       } catch {
-        log.error("map changes were not committed; they stay pending", ["cause": error])
-        done(error.code == .full ? -ErrorNumber.noSpace : -ErrorNumber.io)
+        shared.faults.note(.commit, errno: Self.errno(of: error), cause: "\(error)")
+        done(-Self.errno(of: error))
       }
       foldJournal()
     }
@@ -215,7 +215,20 @@ final class Pool: PoolBackground {
     do throws(GnomonError) {
       if try catalog.checkpoint(pagesMax: Self.pagesPerFold) { catalogThread.async { self.foldJournal() } }
     } catch {
-      log.warning("the journal was not folded", ["cause": error])
+      shared.faults.note(.fold, errno: Self.errno(of: error), cause: "\(error)")
+    }
+  }
+
+  private static func errno(of error: GnomonError) -> Int32 {
+    error.code == .full ? ErrorNumber.noSpace : ErrorNumber.io
+  }
+
+  func report(_ faults: [Fault]) {
+    let volumes = exports.volumes
+    for fault in faults {
+      FaultLog().write(
+        fault, store: fault.store.flatMap { store($0)?.record.name },
+        volume: fault.volume.flatMap { id in volumes.first { $0.id == id }?.name })
     }
   }
 
@@ -247,43 +260,65 @@ final class Pool: PoolBackground {
       do throws(SystemError) {
         try store.discard(offset: store.dataOffset + start, length: end - start)
       } catch {
-        log.warning("space was not given back", ["store": store.record.name, "cause": error])
+        shared.faults.note(.discard, store: first.store, errno: error.errno)
       }
     }
     for slot in sorted { shared.placement.release(slot.store, slot: slot.slot, slotBytes: slot.slotBytes) }
   }
 
-  /// Gives slots back piece by piece in the background; the catalog has forgotten them, nobody uses them.
-  func releaseInBackground(_ entries: [MapEntry], slotBytes: UInt64) {
-    releases.add(1, ordering: .sequentiallyConsistent)
-    continueRelease(entries[...], slotBytes: slotBytes)
+  /// Unmaps extents in memory and gives their slots back, piece by piece in the background; the catalog has
+  /// forgotten them, and nobody uses them.
+  func releaseInBackground(_ extents: Range<UInt64>, of volume: Volume) {
+    releasing.withLock { $0.append(volume.id) }
+    continueRelease(extents, of: volume)
   }
 
-  private func continueRelease(_ entries: ArraySlice<MapEntry>, slotBytes: UInt64) {
+  private func continueRelease(_ extents: Range<UInt64>, of volume: Volume) {
     reclaimThread.async { [self] in
-      let piece = entries.prefix(Self.slotsPerRelease)
-      release(piece.map { RetiredSlot(store: $0.store, slot: $0.slot, slotBytes: slotBytes) })
+      var rest = extents
+      let entries = volume.map.unmap(&rest, entriesMax: Self.slotsPerRelease)
+      release(entries.map { RetiredSlot(store: $0.store, slot: $0.slot, slotBytes: volume.extentBytes) })
       for reactor in reactors { reactor.post(.retryParked) }
-      if piece.count < entries.count {
-        continueRelease(entries.dropFirst(piece.count), slotBytes: slotBytes)
+      if rest.isEmpty {
+        releasing.withLock { list in
+          if let index = list.firstIndex(of: volume.id) { list.remove(at: index) }
+        }
       } else {
-        releases.subtract(1, ordering: .sequentiallyConsistent)
+        continueRelease(rest, of: volume)
       }
     }
   }
 
-  /// Whether slots that nothing refers to any more are still on their way to placement.
-  var isReclaiming: Bool {
-    releases.load(ordering: .sequentiallyConsistent) > 0 || shared.reclaimer.pendingCount > 0
+  /// Whether extents that were cut off a volume are still being unmapped.
+  func isReleasing(_ volume: Volume) -> Bool {
+    releasing.withLock { $0.contains(volume.id) }
   }
 
-  /// Clears away the maps of deleted volumes, a piece at a time, so that commits get in between.
-  func purgeDeletedVolumes() {
+  /// Whether slots that nothing refers to any more are still on their way to placement.
+  var isReclaiming: Bool {
+    releasing.withLock { !$0.isEmpty } || shared.reclaimer.pendingCount > 0
+  }
+
+  /// Clears away what the catalog has of maps that nobody needs, a piece at a time.
+  func purgeInBackground() {
     catalogThread.async { [self] in
       do throws(GnomonError) {
-        if try catalog.purge(pagesMax: Self.pagesPerFold) { purgeDeletedVolumes() }
+        if try catalog.purge(pagesMax: Self.pagesPerFold) { purgeInBackground() }
       } catch {
-        log.warning("the map of a deleted volume stays until the next start", ["cause": error])
+        log.warning("the map of a deleted or cut volume stays until the next start", ["cause": error])
+      }
+    }
+  }
+
+  /// Takes a step of catalog work again and again, until it says that there is no more. Commits of the data
+  /// path get in between.
+  func inCatalogSteps(
+    _ step: @escaping @Sendable (Catalog, _ pagesMax: Int) throws(GnomonError) -> Bool
+  ) async throws(GnomonError) {
+    var isMore = true
+    while isMore {
+      isMore = try await catalogThread.perform { [self] () throws(GnomonError) in
+        try step(catalog, Self.pagesPerFold)
       }
     }
   }
@@ -297,6 +332,7 @@ final class Pool: PoolBackground {
     reclaimThread.stop()
     catalogThread.async { self.catalog.close() }
     catalogThread.stop()
+    report(shared.faults.takeDue(at: nil))
     for store in stores { store.unlock() }
     lock.unlock()
   }

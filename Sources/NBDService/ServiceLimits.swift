@@ -1,7 +1,7 @@
-/// Bounds of the service (invariant 11). Each is a setting.
+/// Bounds of the service (invariant 11), with the defaults of the settings.
 public struct ServiceLimits: Sendable, Equatable {
   /// Clients connected at once, over all reactors; one more is turned away.
-  public var connectionsMax = 4096
+  public var connectionsMax = 1024
   /// Seconds that a handshake may take.
   public var handshakeSeconds = 10
   /// Requests in flight on one connection; beyond, the socket is not read.
@@ -16,6 +16,8 @@ public struct ServiceLimits: Sendable, Equatable {
   /// Seconds without progress after which a client that does not take its replies, or does not send the
   /// rest of a write, is dropped, if others wait for the memory that it holds.
   public var stalledSendSeconds = 10
+  /// Bytes a second that such a client must move at least; fewer count as no progress.
+  public var progressBytesPerSecond = 1 << 20
 
   /// The defaults.
   public init() {}

@@ -85,6 +85,13 @@ extension Redirector {
       }
       return
     }
+    if shared.stores.hasFailed(entry.store) {
+      // Nothing makes it durable any more, and a refused write spoils no flush.
+      unpin(index, extent)
+      unsafe op.pointee.error = .io
+      finishPiece(index)
+      return
+    }
     let part = unsafe PartGeometry(start: op.pointee.cursor, length: op.pointee.partLength)
     if part.hasEdges && !entry.isRanged {
       unpin(index, extent)
@@ -214,7 +221,7 @@ extension Redirector {
       unsafe op.pointee.error = StoreErrno.wire(-op.pointee.result)
     }
     if unsafe !op.pointee.isSelfDurable || op.pointee.result != 0 {
-      unsafe shared.stores.markDirty(op.pointee.store)
+      unsafe shared.stores.markDirty(op.pointee.store, by: view.marks)
       if unsafe op.pointee.flags.contains(.durable) { unsafe op.pointee.flags.insert(.needsFlush) }
     } else if unsafe shared.stores.hasFailed(op.pointee.store) {
       unsafe op.pointee.error = .io

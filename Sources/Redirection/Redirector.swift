@@ -124,6 +124,9 @@ public final class Redirector {
     slab.release(index)
   }
 
+  /// Requests and their pieces that are not released yet.
+  public var operationsInUse: Int { slab.capacity - 1 - slab.freeCount }
+
   /// The memory of all buffers, for registration with the ring.
   public var bufferMemory: UnsafeMutableRawBufferPointer {
     unsafe UnsafeMutableRawBufferPointer(start: arena.base, count: arena.count)
@@ -268,12 +271,28 @@ public final class Redirector {
     }
     if result < 0 {
       if unsafe op.pointee.result == 0 { unsafe op.pointee.result = result }
+      noteFault(index, result)
     } else if unsafe result != Token.expectedBytes(token) && op.pointee.result == 0 {
       // A store that gives less than was asked for has been truncated under us.
       unsafe op.pointee.result = -StoreErrno.io
+      noteFault(index, -StoreErrno.io, cause: "\(result) bytes instead of \(Token.expectedBytes(token))")
     }
     unsafe op.pointee.commandsPending -= 1
     if unsafe op.pointee.commandsPending == 0 { advance(index) }
+  }
+
+  private func noteFault(_ index: UInt32, _ result: Int32, cause: String? = nil) {
+    let op = unsafe operation(index)
+    let kind: FaultKind =
+      switch unsafe op.pointee.step {
+      case .preparing: .prepare
+      case .readingEdges: .read
+      default: unsafe op.pointee.kind == .read ? .read : .write
+      }
+    // There is another way to make zeros; whoever asked goes on with it.
+    if unsafe result == -StoreErrno.notSupported && (kind == .prepare || op.pointee.kind == .zero) { return }
+    unsafe shared.faults.note(
+      kind, store: op.pointee.store, volume: op.pointee.view.volume, errno: -result, cause: cause)
   }
 
   private func advance(_ index: UInt32) {

@@ -21,6 +21,8 @@ final class Service: Sendable {
       self.reactor = reactor
     }
 
+    func report(_ faults: [Fault]) {}
+
     func commitMapChanges(_ done: @escaping @Sendable (Int32) -> Void) { done(0) }
 
     func reclaimSlots() {
@@ -34,7 +36,7 @@ final class Service: Sendable {
   let reactor: ReactorHandle
   private let folder = TemporaryFolder()
   private let file: FileDescriptor
-  private let exports = ExportTable()
+  let exports = ExportTable()
 
   init(_ limits: ServiceLimits = ServiceLimits()) throws {
     file = try FileDescriptor.open(folder.path + "/store", O_RDWR | O_CREAT)
@@ -129,6 +131,12 @@ final class Client {
       done += got
     }
     return bytes
+  }
+
+  /// Whether something can be received without waiting.
+  var hasAnswer: Bool {
+    var byte: UInt8 = 0
+    return unsafe recv(socket, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT)) > 0
   }
 
   /// Nothing more will be sent.

@@ -93,7 +93,7 @@ private let cell = Model.cellBytes
     #expect(try world.perform(.flush) == .io)
     world.weather = .clear
     #expect(try world.perform(.flush) == .io)
-    #expect(try world.perform(.write, 0, block) == nil)
+    #expect(try world.perform(.write, 0, block) == .io)
     #expect(try world.perform(.flush) == .io)
     #expect(try world.perform(.write, 0, block, .durable) == .io)
     #expect(try world.perform(.write, extent, block, .durable) == .io)

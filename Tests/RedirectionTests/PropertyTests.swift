@@ -25,7 +25,8 @@ import Testing
     }
     let world = try World(
       seed: seed, stores: stores, volumes: volumes, redirectors: 1 + generator.below(3),
-      bufferBytes: generator.chance(4) ? 1 << 20 : 4 << 20)
+      bufferBytes: generator.chance(4) ? 1 << 20 : 4 << 20,
+      waitingMax: generator.chance(3) ? 1 + generator.below(4) : MapChanges.waitingMax)
     world.weather = .random(&generator)
     return world
   }

@@ -416,6 +416,12 @@ class Daemon:
         with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as file:
             return int(re.search(r"VmRSS:\s+(\d+) kB", file.read()).group(1)) * KiB
 
+    def cpu_seconds(self):
+        """Processor time that the process has used."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="utf-8") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     # --- managing
 
     def gnomon(self, *words, status=0, timeout=60):
