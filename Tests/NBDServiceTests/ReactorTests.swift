@@ -1,5 +1,7 @@
 import Glibc
 import Platform
+import Primitives
+import TestSupport
 import TestSupport
 import Testing
 
