@@ -122,7 +122,7 @@ extension Catalog {
       return try database.number("SELECT changes()")
     }
     if deleted < pagesMax { forgotten.removeLast() }
-    foldLog(above: Self.logFramesToFold)
+    foldLog(above: options.logFramesToFold)
     return !forgotten.isEmpty
   }
 

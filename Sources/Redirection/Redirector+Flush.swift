@@ -8,9 +8,11 @@ extension Redirector {
   /// - Returns: false if there is no room for it now; nothing has happened then.
   public func flush(_ request: Request) -> Bool {
     guard hasRoom(pieces: 1) else { return false }
+    let isDue = writesSinceFlush > 0 || !Canary.flushesOwnReactorOnly.isOut
     flushesAfterOneWrite = writesSinceFlush == 1 ? flushesAfterOneWrite + 1 : 0
     writesSinceFlush = 0
-    enterFlush(make(.flush, request))
+    let index = make(.flush, request)
+    if isDue { enterFlush(index) } else { endFlush(index, nil) }
     return true
   }
 
@@ -72,6 +74,7 @@ extension Redirector {
     unsafe op.pointee.step = .flushing
     unsafe op.pointee.result = 0
     leaderHasChanges = shared.flushes.begin { store in
+      if Canary.commitsWithoutSynchronizing.isOut { return }
       let token = unsafe Token.make(leader, op.pointee.generation, store: store)
       unsafe op.pointee.commandsPending += 1
       unsafe emit(.synchronize, store: store.rawValue, token: token)
@@ -88,7 +91,7 @@ extension Redirector {
     }
     if result < 0 {
       // The kernel forgets a failed writeback: asking again would succeed without the data.
-      shared.stores.markFailed(store)
+      if !Canary.forgetsFailedSynchronization.isOut { shared.stores.markFailed(store) }
       unsafe op.pointee.result = result
     }
     unsafe op.pointee.commandsPending -= 1
@@ -101,6 +104,11 @@ extension Redirector {
       shared.changes.commitFailed()
       unsafe endRound(StoreErrno.wire(-op.pointee.result))
     } else if leaderHasChanges {
+      #if FAULT_INJECTION
+      if Canary.freesSlotsBeforeCommit.isOut, shared.reclaimer.add(shared.changes.takeRetired()) {
+        unsafe emit(.grace)
+      }
+      #endif
       unsafe op.pointee.step = .joining
       unsafe emit(.commit, token: Token.make(leader, op.pointee.generation))
     } else {
@@ -109,7 +117,7 @@ extension Redirector {
   }
 
   private func endCommit(_ result: Int32) {
-    if result < 0 {
+    if result < 0 && !Canary.forgetsFailedCommits.isOut {
       shared.changes.commitFailed()
       endRound(StoreErrno.wire(-result))
       return

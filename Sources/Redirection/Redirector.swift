@@ -259,6 +259,7 @@ public final class Redirector {
   public func complete(_ token: UInt64, _ result: Int32) {
     let index = Token.index(token)
     let op = unsafe operation(index)
+    if Canary.answersBeforeCompletion.isOut, isAnswered(index, token) { return }
     guard unsafe op.pointee.generation == Token.generation(token) else {
       preconditionFailure("a completion for an operation that has ended")
     }
@@ -274,6 +275,13 @@ public final class Redirector {
     }
     unsafe op.pointee.commandsPending -= 1
     if unsafe op.pointee.commandsPending == 0 { advance(index) }
+  }
+
+  /// Whether an operation has ended although a directive of it is under way: with a canary only.
+  private func isAnswered(_ index: UInt32, _ token: UInt64) -> Bool {
+    let op = unsafe operation(index)
+    if unsafe op.pointee.generation != Token.generation(token) { return true }
+    return unsafe index != leader && (op.pointee.step == .finished || op.pointee.step == .flushing)
   }
 
   private func advance(_ index: UInt32) {
