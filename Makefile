@@ -10,7 +10,7 @@ RUNTIME ?= 3
 CELLS ?=
 SERVERS ?=
 
-.PHONY: help install-deps install-build-deps build run test unit e2e lint fmt bench bench-limits clean
+.PHONY: help install-deps install-build-deps build run test unit e2e asan tsan coverage lint fmt bench bench-limits clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,15 @@ unit: install-build-deps ## Only the Swift tests
 
 e2e: install-deps build ## Only the end-to-end tests; e.g. make e2e ARGS='-k kernel'
 	Tests/e2e/run $(ARGS)
+
+asan: install-deps ## The Swift and end-to-end tests with AddressSanitizer and LeakSanitizer
+	scripts/test asan
+
+tsan: install-deps ## The Swift and end-to-end tests with ThreadSanitizer
+	scripts/test tsan
+
+coverage: install-build-deps ## Which lines the Swift tests reach; fails if a pure target is below 90 %
+	scripts/coverage
 
 lint: ## Check the formatting of the Swift sources
 	scripts/lint

@@ -62,7 +62,7 @@ final class Daemon {
       pool.reactors = handles
       let environment = ReactorEnvironment(
         shared: pool.shared, exports: pool.exports, limits: ServiceLimits(configuration.limits),
-        background: pool, reactors: handles,
+        tuning: ServiceTuning(configuration.nbd), background: pool, reactors: handles,
         stores: Dictionary(uniqueKeysWithValues: pool.stores.map { ($0.record.id, $0.descriptor.raw) }),
         listeners: listeners.descriptors)
       // The one that accepts clients comes last: it hands them to all.
@@ -152,6 +152,14 @@ final class Daemon {
     let isDone = signal.wait(seconds: Self.shutdownSeconds)
     if !isDone { log.error(complaint) }
     return isDone
+  }
+}
+
+extension ServiceTuning {
+  init(_ nbd: Configuration.NBD) {
+    self.init()
+    offersChunks = nbd.structuredReplies
+    busyPollMicroseconds = nbd.busyPollMicroseconds
   }
 }
 

@@ -57,7 +57,9 @@ struct Connection {
   /// Replies that wait to be sent, and those in the message under way: lists through `Operation.next`.
   var replies = ReplyList()
   var sent = ReplyList()
+  /// Seconds in which it neither gave back memory nor moved enough bytes, and what it moved in this one.
   var ticksWithoutProgress = 0
+  var bytesMoved = 0
 
   var requestsInFlight = 0
   var bytesInFlight = 0
@@ -83,6 +85,14 @@ struct Connection {
     unsafe self.output = output
     outgoing = Message(capacity: 2 * Self.repliesPerSend)
     incoming = Message(capacity: 2)
+  }
+}
+
+extension Connection {
+  /// It gave back memory that others may wait for, or is about to.
+  mutating func madeProgress() {
+    ticksWithoutProgress = 0
+    bytesMoved = 0
   }
 }
 

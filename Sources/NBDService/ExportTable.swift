@@ -10,7 +10,9 @@ public final class ExportTable: ExportDirectory {
     var attachments = 0
   }
 
-  private let exports = Mutex<[String: Export]>([:])
+  /// By the bytes of the name: clients send names of 4096 bytes, and to compare such strings as Unicode does
+  /// takes milliseconds.
+  private let exports = Mutex<[[UInt8]: Export]>([:])
 
   /// Metadata contexts that BLOCK_STATUS can answer.
   public static let contexts = [AllocationStatus.contextName, "x-gnomon:tier", "x-gnomon:store"]
@@ -20,7 +22,7 @@ public final class ExportTable: ExportDirectory {
 
   /// Offers a volume under its name.
   public func add(_ volume: Volume) {
-    exports.withLock { $0[volume.name] = Export(volume: volume) }
+    exports.withLock { $0[Array(volume.name.utf8)] = Export(volume: volume) }
   }
 
   /// Takes a volume off the table if nobody is attached to it.
@@ -28,8 +30,9 @@ public final class ExportTable: ExportDirectory {
   /// - Returns: how many connections use it; not 0 means that it stays.
   public func remove(_ name: String) -> Int {
     exports.withLock { table in
-      let attachments = table[name]?.attachments ?? 0
-      if attachments == 0 { table[name] = nil }
+      let key = Array(name.utf8)
+      let attachments = table[key]?.attachments ?? 0
+      if attachments == 0 { table[key] = nil }
       return attachments
     }
   }
@@ -41,24 +44,25 @@ public final class ExportTable: ExportDirectory {
 
   /// The volume of that name; nil if none is on offer.
   public func volume(_ name: String) -> Volume? {
-    exports.withLock { $0[name]?.volume }
+    exports.withLock { $0[Array(name.utf8)]?.volume }
   }
 
   /// Connections that have the volume open.
   public func attachments(_ name: String) -> Int {
-    exports.withLock { $0[name]?.attachments ?? 0 }
+    exports.withLock { $0[Array(name.utf8)]?.attachments ?? 0 }
   }
 
   /// Opens a volume for a connection: it cannot be deleted until `detach`.
   func attach(_ name: String) -> Volume? {
     exports.withLock { table in
-      table[name]?.attachments += 1
-      return table[name]?.volume
+      let key = Array(name.utf8)
+      table[key]?.attachments += 1
+      return table[key]?.volume
     }
   }
 
   func detach(_ volume: Volume) {
-    exports.withLock { $0[volume.name]?.attachments -= 1 }
+    exports.withLock { $0[Array(volume.name.utf8)]?.attachments -= 1 }
   }
 
   // MARK: ExportDirectory
@@ -71,7 +75,7 @@ public final class ExportTable: ExportDirectory {
   /// The empty name is an only volume's second name.
   public func export(named name: String) -> ExportInfo? {
     let volume = exports.withLock { table in
-      name.isEmpty && table.count == 1 ? table.values.first?.volume : table[name]?.volume
+      name.isEmpty && table.count == 1 ? table.values.first?.volume : table[Array(name.utf8)]?.volume
     }
     guard let volume else { return nil }
     var flags: TransmissionFlags = [.sendFlush, .sendFUA, .sendDontFragment, .canMultiConnect, .sendCache]

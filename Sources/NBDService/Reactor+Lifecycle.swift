@@ -61,7 +61,9 @@ extension Reactor {
     unsafe connection.pointee.phase = .handshake
     unsafe connection.pointee.socket = socket
     let cold = ColdConnection(
-      peer: peer, handshake: Handshake(directory: environment.exports), secondsLeft: limits.handshakeSeconds)
+      peer: peer,
+      handshake: Handshake(directory: environment.exports, offersChunks: environment.tuning.offersChunks),
+      secondsLeft: limits.handshakeSeconds)
     unsafe connection.pointee.cold = cold
     cold.handshake.start()
     log.debug("client connected", ["peer": peer, "reactor": handle.number])
@@ -246,16 +248,19 @@ extension Reactor {
       let connection = unsafe connections + Int(index)
       switch unsafe connection.pointee.phase {
       case .free, .dead: continue
-      case .handshake:
+      case .handshake, .transmission, .draining:
         guard let cold = unsafe connection.pointee.cold else { continue }
+        if let volume = cold.volume {
+          unsafe publishCounts(connection, volume)
+          checkProgress(index)
+          continue
+        }
+        // Negotiating, or done with it and only slow to take the last replies.
         cold.secondsLeft -= 1
         if cold.secondsLeft <= 0 || isShuttingDown {
           log.debug("handshake takes too long", ["peer": cold.peer])
           kill(index)
         }
-      case .transmission, .draining:
-        if let volume = unsafe connection.pointee.cold?.volume { unsafe publishCounts(connection, volume) }
-        checkProgress(index)
       }
     }
     redirector.flushInBackground()
@@ -269,14 +274,19 @@ extension Reactor {
   }
 
   /// A client that does not take its replies, or does not send the rest of a write, is dropped if others
-  /// wait for the memory that it holds.
+  /// wait for the memory that it holds. A trickle is as bad as nothing.
   private func checkProgress(_ index: UInt32) {
     let connection = unsafe connections + Int(index)
     let owesPayload = unsafe connection.pointee.payloadOperation != Connection.noOperation
     guard unsafe connection.pointee.isSending || owesPayload else {
-      unsafe connection.pointee.ticksWithoutProgress = 0
+      unsafe connection.pointee.madeProgress()
       return
     }
+    if unsafe connection.pointee.bytesMoved >= limits.progressBytesPerSecond {
+      unsafe connection.pointee.madeProgress()
+      return
+    }
+    unsafe connection.pointee.bytesMoved = 0
     unsafe connection.pointee.ticksWithoutProgress += 1
     let isStuck = unsafe connection.pointee.ticksWithoutProgress > limits.stalledSendSeconds
     if isStuck && (!stalled.isEmpty || isShuttingDown) {
@@ -354,7 +364,7 @@ extension Connection {
     isDirty = false
     replies = ReplyList()
     sent = ReplyList()
-    ticksWithoutProgress = 0
+    madeProgress()
     requestsInFlight = 0
     bytesInFlight = 0
     counts = Traffic.Counts()

@@ -27,7 +27,7 @@ extension Reactor {
       }
       return
     }
-    unsafe connection.pointee.ticksWithoutProgress = 0
+    unsafe connection.pointee.bytesMoved += Int(result)
     var count = Int(result)
     // A write that was found in the input while this receive was under way has no part in it.
     if unsafe connection.pointee.receivesPayload {
@@ -99,6 +99,7 @@ extension Reactor {
     }
     guard count == missing else { return false }
     unsafe connection.pointee.payloadOperation = Connection.noOperation
+    unsafe connection.pointee.madeProgress()
     redirector.startWrite(operation)
     return true
   }
@@ -271,6 +272,9 @@ extension Reactor {
     let free = unsafe connection.pointee.input + used
     let isLong = unsafe connection.pointee.lastPayloadBytes >= Connection.inputBytes / 4
     let room = (isLong ? max(Connection.inputBytesBeforePayload, used + 64) : Connection.inputBytes) - used
+    // Full of options that wait until the replies before them are taken; a receive of nothing would look
+    // like the client's end.
+    guard room > 0 else { return }
     unsafe connection.pointee.isReceiving = true
     let operation = unsafe connection.pointee.payloadOperation
     unsafe connection.pointee.receivesPayload = operation != Connection.noOperation

@@ -130,8 +130,8 @@ extension Reactor {
       kill(index)
       return
     }
-    unsafe connection.pointee.ticksWithoutProgress = 0
     let count = max(0, Int(result))
+    unsafe connection.pointee.bytesMoved += count
     if let cold = unsafe connection.pointee.cold, cold.hasOutput {
       handshakeSent(index, cold, count)
       return
@@ -146,6 +146,7 @@ extension Reactor {
     }
     unsafe endAll(connection.pointee.sent, of: connection)
     unsafe connection.pointee.sent = ReplyList()
+    unsafe connection.pointee.madeProgress()
     if unsafe !connection.pointee.replies.isEmpty { markDirty(index) }
     if unsafe connection.pointee.isThrottled {
       unsafe connection.pointee.isThrottled = false

@@ -36,6 +36,7 @@ final class Reactor {
   /// Transfers on their way to the stores.
   var transfers = TransferQueues()
 
+  private var busyPolling: BusyPolling
   private let completions: UnsafeMutableBufferPointer<Completion>
   private let eventCounter: UnsafeMutablePointer<UInt64>
   private let tick: UnsafeMutablePointer<TimeInterval>
@@ -55,6 +56,7 @@ final class Reactor {
     self.handle = handle
     self.environment = environment
     limits = environment.limits
+    busyPolling = BusyPolling(maximum: UInt64(environment.tuning.busyPollMicroseconds) * 1000)
     ring = try Ring(submissions: 512, completions: 8192)
     redirector = try Redirector(
       environment.shared, number: handle.number, operationsMax: limits.operationsPerReactorMax,
@@ -100,7 +102,7 @@ final class Reactor {
     while !isStopping {
       settle()
       do throws(SystemError) {
-        try ring.submit(waiting: !redirector.isRetryDue)
+        try submit()
       } catch {
         log.error("the ring has failed", ["cause": error])
         abort()
@@ -116,6 +118,24 @@ final class Reactor {
   func reportFaults() {
     let due = environment.shared.faults.takeDue(at: MonotonicClock.nanoseconds())
     if !due.isEmpty { environment.background.report(due) }
+  }
+
+  /// Hands everything to the kernel and waits until there is something to do.
+  private func submit() throws(SystemError) {
+    guard !redirector.isRetryDue else { return try ring.submit(waiting: false) }
+    guard busyPolling.maximum > 0, redirector.operationsInUse <= 1 else {
+      return try ring.submit(waiting: true)
+    }
+    let start = MonotonicClock.nanoseconds()
+    if try !poll(from: start) {
+      try ring.submit(waiting: true)
+    }
+    busyPolling.waited(MonotonicClock.nanoseconds() - start)
+  }
+
+  private func poll(from start: UInt64) throws(SystemError) -> Bool {
+    guard busyPolling.window > 0 else { return false }
+    return try ring.submit(pollingUntil: start + busyPolling.window)
   }
 
   // MARK: Completions

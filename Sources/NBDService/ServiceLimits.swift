@@ -16,6 +16,8 @@ public struct ServiceLimits: Sendable, Equatable {
   /// Seconds without progress after which a client that does not take its replies, or does not send the
   /// rest of a write, is dropped, if others wait for the memory that it holds.
   public var stalledSendSeconds = 10
+  /// Bytes a second that such a client must move at least; fewer count as no progress.
+  public var progressBytesPerSecond = 1 << 20
 
   /// The defaults.
   public init() {}

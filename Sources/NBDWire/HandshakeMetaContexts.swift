@@ -10,7 +10,7 @@ struct ContextSet: Hashable {
   /// proto.md "NBD_OPT_SET_META_CONTEXT": the last set counts, and only if it named the same export. The
   /// export itself is compared too, because the default export may have become another one meanwhile.
   func contexts(of export: ExportInfo, requestedAs name: String) -> [NegotiatedContext] {
-    guard name == requestedName, export.name == exportName else { return [] }
+    guard name.isSame(as: requestedName), export.name.isSame(as: exportName) else { return [] }
     return contexts
   }
 }
@@ -75,18 +75,27 @@ struct MetaContextRequest {
   /// Whether a listing shows the context: no query asks for all, `namespace:` for all of the namespace.
   /// Queries of namespaces that we do not know are ignored, as they MUST be.
   func lists(_ context: String) -> Bool {
-    queries.isEmpty || queries.contains { $0 == context || ($0.isNamespace && context.hasPrefix($0)) }
+    queries.isEmpty
+      || queries.contains {
+        $0.isSame(as: context) || ($0.isNamespace && context.utf8.starts(with: $0.utf8))
+      }
   }
 
   /// Whether the set gets the context: only its full name selects it, a wildcard selects nothing.
   func selects(_ context: String) -> Bool {
-    queries.contains(context)
+    queries.contains { $0.isSame(as: context) }
   }
 }
 
 extension String {
+  /// Whether the bytes are the same. Unicode's own comparison takes milliseconds for some strings of 4096
+  /// bytes, and finds some equal that are not the same name.
+  fileprivate func isSame(as other: String) -> Bool {
+    utf8.elementsEqual(other.utf8)
+  }
+
   /// Whether this is a namespace with its colon and no leaf name, such as `base:`.
   fileprivate var isNamespace: Bool {
-    count > 1 && firstIndex(of: ":") == index(before: endIndex)
+    utf8.count > 1 && utf8.firstIndex(of: UInt8(ascii: ":")) == utf8.index(before: utf8.endIndex)
   }
 }

@@ -124,6 +124,9 @@ public final class Redirector {
     slab.release(index)
   }
 
+  /// Requests and their pieces that are not released yet.
+  public var operationsInUse: Int { slab.capacity - 1 - slab.freeCount }
+
   /// The memory of all buffers, for registration with the ring.
   public var bufferMemory: UnsafeMutableRawBufferPointer {
     unsafe UnsafeMutableRawBufferPointer(start: arena.base, count: arena.count)

@@ -25,6 +25,14 @@ import Testing
     #expect(!configuration.listenIsExplicit)
   }
 
+  @Test func hostsAreEscapedInURIs() throws {
+    let endpoint = try #require(NBDEndpoint(parsing: "nbd://a%2Fb:1"))
+    #expect(endpoint.uri() == "nbd://a%2Fb:1")
+    #expect(NBDEndpoint(parsing: endpoint.uri(export: "x y")) == nil, "it names an export")
+    #expect(
+      try #require(NBDEndpoint(parsing: "nbd://[fe80::1%25eth0]")).uri() == "nbd://[fe80::1%25eth0]:10809")
+  }
+
   @Test func everyKeyHasItsPlace() throws {
     let configuration = try read(
       """
@@ -39,6 +47,7 @@ import Testing
           connections: 7, handshakeSeconds: 8, requestsPerConnection: 9, requestsPerReactor: 2000,
           bytesPerConnection: "64M", bytesPerReactor: 1073741824,
         },
+        nbd: { structuredReplies: false, busyPollMicroseconds: 50 },
         volumes: { extent: "256K" },
       }
       """)
@@ -56,6 +65,8 @@ import Testing
     expected.limits.requestsPerReactor = 2000
     expected.limits.bytesPerConnection = 64 << 20
     expected.limits.bytesPerReactor = 1 << 30
+    expected.nbd.structuredReplies = false
+    expected.nbd.busyPollMicroseconds = 50
     expected.volumes.extentBytes = 256 << 10
     #expect(configuration == expected)
   }

@@ -121,8 +121,8 @@ import Testing
     Sizes are bytes, times seconds. Requests with a body need `Content-Type: application/json`; a body has at
     most 64 KiB, and an unknown field is refused. Names in paths are percent-encoded. HEAD works wherever GET
     does; there are no queries. By TCP, `Host` must be an address, `localhost`, or the host that is listened
-    on. A listener serves 64 connections at a time, further ones wait; a connection that is silent for 15
-    seconds is closed.
+    on. A listener serves 64 connections at a time; for a further one that gives way which has gone
+    longest without a complete request. A connection that is silent for 15 seconds is closed.
 
     ## Calls
 

@@ -119,6 +119,13 @@ import Testing
     #expect(PercentCoding.decode(text.utf8) == expected)
   }
 
+  @Test func pathsWithNamesThatNobodyHasNameNothing() {
+    #expect(Route(path: "/v1/volumes/" + String(repeating: "n", count: 255)) != nil)
+    #expect(Route(path: "/v1/volumes/" + String(repeating: "n", count: 256)) == nil)
+    // However it is written, a zero byte would end the name elsewhere.
+    #expect(Route(path: "/v1/volumes/a\0b") == nil)
+  }
+
   @Test func percentEncodingGoesBothWays() {
     for text in ["a b", "é/%", "-._~", "\u{1}"] {
       #expect(PercentCoding.decode(PercentCoding.encode(text).utf8) == text)

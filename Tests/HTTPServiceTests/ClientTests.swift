@@ -47,6 +47,17 @@ import Testing
   }
 
   @Test(arguments: [
+    // A line about a chunk that is too long, and a head that is.
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;\(String(repeating: "x", count: 70))\r\nhe\r\n0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nX: \(String(repeating: "x", count: 17 << 10))\r\nContent-Length: 0\r\n\r\n",
+  ])
+  func boundsDoNotDependOnThePieces(text: String) {
+    for pieces in [1, 30, 1 << 20] {
+      #expect(throws: ResponseReader.Problem.malformed) { try read(text, pieces: pieces) }
+    }
+  }
+
+  @Test(arguments: [
     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
     "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length:5\r\n\r\nhello",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n",

@@ -30,6 +30,16 @@ import Testing
         ]))
   }
 
+  @Test func keysAreBounded() throws {
+    func object(_ count: Int) -> String { "{\"" + String(repeating: "k", count: count) + "\": 1}" }
+    _ = try parse(object(256))
+    #expect(cause(object(257)) == "line 1, column 2: the key is too long")
+    // Half a million bytes of two kinds of accents: to put them into order takes minutes.
+    let accents =
+      String(repeating: "\u{301}", count: 128 << 10) + String(repeating: "\u{323}", count: 128 << 10)
+    #expect(cause("{\"" + accents + "\": 1}") == "line 1, column 2: the key is too long")
+  }
+
   @Test func readsWhatJSON5Adds() throws {
     let text = """
       // a comment

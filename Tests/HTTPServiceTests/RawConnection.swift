@@ -38,7 +38,11 @@ struct RawConnection: ~Copyable {
 
   /// Sends bytes; a peer that has closed is no error.
   func send(_ text: String) {
-    let bytes = Array(text.utf8)
+    send(Array(text.utf8))
+  }
+
+  /// Sends bytes that need not be text.
+  func send(_ bytes: [UInt8]) {
     var done = 0
     while done < bytes.count {
       let count = unsafe bytes.withUnsafeBytes {

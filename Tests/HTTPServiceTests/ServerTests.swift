@@ -193,19 +193,60 @@ import Testing
   @Test func connectionsAreBounded() async throws {
     try await onThread {
       let (server, endpoint) = try unixServer(HTTPLimits(connections: 2))
-      let request = "GET /v1/pool HTTP/1.1\r\nHost: localhost\r\n\r\n"
-      let first = try RawConnection(endpoint)
-      let second = try RawConnection(endpoint)
-      first.send(request)
-      second.send(request)
-      #expect(first.receive(until: "}\n").contains(" 200 "))
-      #expect(second.receive(until: "}\n").contains(" 200 "))
+      control.delay(milliseconds: 1000)
+      let requests = try (0..<2).map { _ in try Answered(endpoint, Self.get("/v1/pool")) }
+      while control.calls < 2 { usleep(2000) }
+      // One more is let in, but nobody gives way who is being answered; and then there is no room.
       let third = try RawConnection(endpoint)
-      third.send(request)
-      let waits = third.isSilent(milliseconds: 300)
+      let fourth = try RawConnection(endpoint)
+      control.delay(milliseconds: 0)
+      fourth.send(Self.get("/v1/pool"))
+      let waits = fourth.isSilent(milliseconds: 300)
       #expect(waits)
-      _ = consume first
-      #expect(third.receive(until: "}\n").contains(" 200 "))
+      for request in requests { #expect(request.answer().hasPrefix("HTTP/1.1 200 ")) }
+      #expect(fourth.receive().hasPrefix("HTTP/1.1 200 "))
+      server.stop()
+      _ = consume third
+    }
+  }
+
+  /// A connection that can be put into an array.
+  private final class Answered {
+    private let connection: RawConnection
+
+    init(_ endpoint: HTTPEndpoint, _ request: String) throws {
+      connection = try RawConnection(endpoint)
+      connection.send(request)
+    }
+
+    func answer() -> String { connection.receive() }
+  }
+
+  @Test func clientsThatNeverFinishTheirRequestsGiveWay() async throws {
+    try await onThread {
+      let (server, endpoint) = try unixServer(HTTPLimits(connections: 4))
+      let slow = try (0..<4).map { _ in try Answered(endpoint, "GET /v1/pool HTTP/1.1\r\nHost: loc") }
+      let begin = MonotonicClock.nanoseconds()
+      for _ in 0..<20 {
+        #expect(try exchange(endpoint, Self.get("/v1/pool")).hasPrefix("HTTP/1.1 200 "))
+      }
+      #expect(MonotonicClock.nanoseconds() - begin < 3_000_000_000)
+      // The one that came first.
+      #expect(slow[0].answer() == "")
+      server.stop()
+    }
+  }
+
+  @Test func namesThatAreNoTextAreNotRepaired() async throws {
+    try await onThread {
+      let (server, endpoint) = try unixServer()
+      _ = try APIClient(socket: folder.path + "/api.sock").createVolume(
+        VolumeRequest(name: "\u{fffd}", sizeBytes: 4096))
+      let connection = try RawConnection(endpoint)
+      connection.send(Array("DELETE /v1/volumes/".utf8) + [0xff])
+      connection.send(" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+      #expect(connection.receive().hasPrefix("HTTP/1.1 404 "))
+      #expect(try APIClient(socket: folder.path + "/api.sock").volumes().count == 2)
       server.stop()
     }
   }

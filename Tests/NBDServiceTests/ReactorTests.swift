@@ -1,5 +1,8 @@
+import ExtentMap
 import Glibc
 import Platform
+import Primitives
+import Redirection
 import TestSupport
 import Testing
 
@@ -88,6 +91,87 @@ import Testing
       #expect(try client.reply().cookie == 5)
       #expect(throws: Client.NoAnswer.self) { try lazy.receive(1) }
     }
+  }
+
+  @Test func aTrickleDoesNotKeepMemoryFromOthersForEver() async throws {
+    try await onThread {
+      var limits = ServiceLimits()
+      limits.stalledSendSeconds = 1
+      limits.bytesPerReactorMax = 1 << 20
+      let service = try Service(limits)
+      let slow = try service.connect()
+      try slow.attach()
+      try slow.send(Client.request(Client.write, length: 768 << 10))
+      usleep(50_000)
+      let client = try service.connect()
+      try client.attach()
+      try client.send(Client.request(Client.read, cookie: 5, length: 512 << 10))
+      for _ in 0..<25 where !client.hasAnswer {
+        try? slow.send([1])
+        usleep(200_000)
+      }
+      #expect(client.hasAnswer)
+      #expect(throws: Client.NoAnswer.self) { try slow.receive(1) }
+    }
+  }
+
+  @Test func aWriteThatComesSlowlyIsTakenWhileNobodyWaits() async throws {
+    try await onThread {
+      var limits = ServiceLimits()
+      limits.stalledSendSeconds = 1
+      let service = try Service(limits)
+      let slow = try service.connect()
+      try slow.attach()
+      try slow.send(Client.request(Client.write, cookie: 3, length: 12))
+      for _ in 0..<12 {
+        try slow.send([1])
+        usleep(300_000)
+      }
+      #expect(try slow.reply().cookie == 3)
+    }
+  }
+
+  @Test func aNegotiationThatEndedIsBoundByItsDeadlineToo() async throws {
+    try await onThread {
+      var limits = ServiceLimits()
+      limits.handshakeSeconds = 2
+      let service = try Service(limits)
+      let client = try service.connect()
+      try client.greet()
+      // Everything is said in one go; but the replies are never taken.
+      try client.send(Array(repeatElement(Client.list, count: 400).joined()) + Client.option(2))
+      usleep(4_500_000)
+      #expect(service.clientCount == 0)
+    }
+  }
+
+  @Test func optionsThatTheInputHasNoRoomForWait() async throws {
+    try await onThread {
+      let service = try Service()
+      let client = try service.connect()
+      try Self.crowd(client)
+      let unknown = Client.option(99, [UInt8](repeating: 7, count: 1000))
+      try client.send(Array(repeatElement(unknown, count: 200).joined()))
+      usleep(100_000)
+      try client.send(Client.go)
+      try client.awaitGo()
+      try client.send(Client.request(Client.read, cookie: 7, length: 4096))
+      #expect(try client.reply(bytes: 4096).cookie == 7)
+    }
+  }
+
+  @Test func namesAreToldApartByTheirBytes() throws {
+    let service = try Service()
+    // One name for Unicode, two for everybody who stores names.
+    let name = "\u{e9}"
+    service.exports.add(
+      Volume(
+        VolumeRecord(
+          id: VolumeID(rawValue: 2), uuid: UUID128(high: 0, low: 2), name: name, sizeBytes: 1 << 20,
+          extentBytes: 1 << 16),
+        map: try ExtentMap(volume: VolumeID(rawValue: 2), extentBytes: 1 << 16, extentCount: 16)))
+    #expect(service.exports.export(named: name) != nil)
+    #expect(service.exports.export(named: "e\u{301}") == nil)
   }
 
   @Test func refusalsThatNobodyReadsLeaveRoomForOthers() async throws {

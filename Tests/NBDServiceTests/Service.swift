@@ -36,7 +36,7 @@ final class Service: Sendable {
   let reactor: ReactorHandle
   private let folder = TemporaryFolder()
   private let file: FileDescriptor
-  private let exports = ExportTable()
+  let exports = ExportTable()
 
   init(_ limits: ServiceLimits = ServiceLimits()) throws {
     file = try FileDescriptor.open(folder.path + "/store", O_RDWR | O_CREAT)
@@ -131,6 +131,12 @@ final class Client {
       done += got
     }
     return bytes
+  }
+
+  /// Whether something can be received without waiting.
+  var hasAnswer: Bool {
+    var byte: UInt8 = 0
+    return unsafe recv(socket, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT)) > 0
   }
 
   /// Nothing more will be sent.

@@ -3,6 +3,15 @@ import Testing
 
 /// LIST_META_CONTEXT and SET_META_CONTEXT.
 @Suite struct MetaContextTests {
+  @Test func contextsAreToldApartByTheirBytes() {
+    var info = ExportInfo.disk
+    info.metaContexts = ["x:K"]
+    // The sign for kelvin is the letter to Unicode, but not to the protocol.
+    let kelvin = Client.listContexts("disk", ["x:\u{212a}"]) + Client.setContexts("disk", ["x:\u{212a}"])
+    let driver = converse(Client.structuredReply + kelvin, shelf: Shelf([info]))
+    #expect(driver.replies == [Reply(8, Reply.ack), Reply(9, Reply.ack), Reply(10, Reply.ack)])
+  }
+
   static func list(_ queries: [String]) -> [Reply]? {
     let replies = converse(Client.structuredReply + Client.listContexts("disk", queries)).replies
     return replies.map { Array($0.dropFirst()) }

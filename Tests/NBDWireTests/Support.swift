@@ -130,8 +130,10 @@ struct Driver {
   /// True if the handshake wanted neither input nor to be relieved of output: it would hang.
   var isStuck = false
 
-  init(_ shelf: Shelf = Shelf(), limits: HandshakeLimits = HandshakeLimits()) {
-    handshake = Handshake(directory: shelf, limits: limits)
+  init(
+    _ shelf: Shelf = Shelf(), limits: HandshakeLimits = HandshakeLimits(), offersChunks: Bool = true
+  ) {
+    handshake = Handshake(directory: shelf, limits: limits, offersChunks: offersChunks)
     handshake.start()
   }
 

@@ -17,6 +17,8 @@ public struct Configuration: Sendable, Equatable {
   public var log = Logging()
   /// Bounds of what clients can take.
   public var limits = Limits()
+  /// How clients are served.
+  public var nbd = NBD()
   /// What volumes get that were created without saying.
   public var volumes = Volumes()
   /// Names of volumes that are exported read-only, whatever the catalog says.
@@ -53,6 +55,14 @@ public struct Configuration: Sendable, Equatable {
 
     /// What the service would do by itself.
     private static let standard = ServiceLimits()
+  }
+
+  /// How clients are served.
+  public struct NBD: Sendable, Equatable {
+    /// Whether replies in chunks are offered.
+    public var structuredReplies = true
+    /// How long a reactor with at most one request in flight polls before it sleeps.
+    public var busyPollMicroseconds = 0
   }
 
   /// What volumes get that were created without saying.

@@ -31,7 +31,10 @@ public enum NBDEndpoint: Sendable, Equatable {
     case .unix(let path):
       return "nbd+unix:///\(name)?socket=" + PercentCoding.encode(path, keepingSlashes: true)
     case .tcp(let host, let port):
-      let shown = host.contains(":") ? "[\(host)]" : host
+      // An IPv6 address keeps its colons, and is put in brackets for them.
+      let parts = host.split(separator: ":", omittingEmptySubsequences: false)
+      let escaped = parts.map { PercentCoding.encode(String($0)) }.joined(separator: ":")
+      let shown = parts.count > 1 ? "[\(escaped)]" : escaped
       return "nbd://\(shown):\(port)" + (export == nil ? "" : "/" + name)
     }
   }

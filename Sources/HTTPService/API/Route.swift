@@ -21,7 +21,10 @@ enum Route: Sendable, Equatable {
       default: return nil
       }
     } else {
-      guard let name = PercentCoding.decode(parts[3]), !name.isEmpty else { return nil }
+      // A longer name is nobody's, and to compare it with others would take a while.
+      guard let name = PercentCoding.decode(parts[3]),
+        (1...Validation.nameBytesMax).contains(name.utf8.count)
+      else { return nil }
       switch collection {
       case "stores": self = .store(name: name)
       case "volumes": self = .volume(name: name)

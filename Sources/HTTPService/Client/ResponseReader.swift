@@ -16,6 +16,8 @@ struct ResponseReader {
   }
 
   static let headBytesMax = 16 << 10
+  /// A line that tells the size of a chunk, with its line feed.
+  static let chunkLineBytesMax = 64
   static let bodyBytesMax = 64 << 20
 
   private(set) var status = 0
@@ -23,13 +25,15 @@ struct ResponseReader {
   private var pending: [UInt8] = []
   private var framing: Framing?
   private(set) var isComplete = false
+  /// Where the end of the head can begin; it is nowhere before.
+  private var searched = 0
 
   /// Takes the next bytes; what comes after the end of the response is ignored.
   mutating func feed(_ bytes: some Sequence<UInt8>) throws(Problem) {
     pending.append(contentsOf: bytes)
     while framing == nil {
       guard let head = takeHead() else {
-        if pending.count > Self.headBytesMax { throw .malformed }
+        if pending.count >= Self.headBytesMax { throw .malformed }
         return
       }
       try parse(head)
@@ -49,7 +53,11 @@ struct ResponseReader {
   private mutating func takeHead() -> [Substring]? {
     let end = Array("\r\n\r\n".utf8)
     guard pending.count >= end.count else { return nil }
-    for start in 0...(pending.count - end.count) where pending[start..<start + end.count].elementsEqual(end) {
+    let last = min(pending.count, Self.headBytesMax) - end.count
+    // What has been looked at is not looked at again for every piece that comes.
+    let first = searched
+    searched = max(first, last + 1)
+    for start in first..<searched where pending[start..<start + end.count].elementsEqual(end) {
       let text = String(decoding: pending[..<start], as: UTF8.self)
       pending.removeFirst(start + end.count)
       // A carriage return and line feed are one character.
@@ -58,6 +66,7 @@ struct ResponseReader {
     return nil
   }
 
+      searched = 0
   private mutating func parse(_ head: [Substring]) throws(Problem) {
     let words = head[0].split(separator: " ", maxSplits: 2)
     guard words.count >= 2, words[0].hasPrefix("HTTP/1."), let code = Int(words[1]),
@@ -102,7 +111,12 @@ struct ResponseReader {
   private mutating func takeChunks() throws(Problem) {
     var start = 0
     defer { pending.removeFirst(start) }
-    while !isComplete, let line = pending[start...].firstIndex(of: UInt8(ascii: "\n")) {
+    while !isComplete {
+      let head = pending[start...].prefix(Self.chunkLineBytesMax)
+      guard let line = head.firstIndex(of: UInt8(ascii: "\n")) else {
+        if head.count == Self.chunkLineBytesMax { throw .malformed }
+        return
+      }
       let text = String(decoding: pending[start..<line], as: UTF8.self)
       let digits = text.prefix { $0.isHexDigit }
       guard digits.count <= 8, let size = Int(digits, radix: 16) else { throw .malformed }
@@ -117,6 +131,5 @@ struct ResponseReader {
       guard pending[data + size] == UInt8(ascii: "\r") else { throw .malformed }
       start = data + size + 2
     }
-    if pending.count - start > 64, !pending[start...].contains(UInt8(ascii: "\n")) { throw .malformed }
   }
 }

@@ -12,6 +12,8 @@ struct JSONProblem: Error, Equatable {
 struct JSONParser {
   /// Values within values. No document of Gnomon has more than a few.
   static let depthMax = 64
+  /// Bytes of a key. Ours are short, and Unicode's way to tell long strings apart can take seconds.
+  static let keyBytesMax = 256
 
   let scalars: [Unicode.Scalar]
   let json5: Bool
@@ -94,6 +96,7 @@ struct JSONParser {
       if take("}") { return .object(fields) }
       let start = position
       let key = try key(of: opening)
+      guard key.utf8.count <= Self.keyBytesMax else { throw problem("the key is too long", at: start) }
       try skipSpace()
       guard take(":") else { throw problem("':' is expected behind the key '\(key)'") }
       try skipSpace()

@@ -42,6 +42,21 @@ let requestCompleted: MHD_RequestCompletedCallback = { context, _, slot, _ in
   listener.end(unsafe Unmanaged<Exchange>.fromOpaque(known).takeUnretainedValue())
 }
 
+/// Called when a client has come and before its socket is closed.
+let connectionNotified: MHD_NotifyConnectionCallback = { context, connection, _, event in
+  guard let context = unsafe context, let connection = unsafe connection else { return }
+  let listener = unsafe Unmanaged<HTTPListener>.fromOpaque(context).takeUnretainedValue()
+  let identity = UInt(bitPattern: connection)
+  switch event {
+  case .CONNECTION_NOTIFY_STARTED:
+    listener.opened(identity, socket: unsafe gnomon_connection_socket(connection))
+  case .CONNECTION_NOTIFY_CLOSED:
+    listener.closed(identity)
+  @unknown default:
+    break
+  }
+}
+
 /// Leaves escapes in paths alone: decoded in place, `%00` would cut a name short and `%2F` would split it.
 let keepEscapes:
   @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?, UnsafeMutablePointer<CChar>?) -> Int = {
@@ -89,9 +104,10 @@ private func header(_ name: String, of connection: OpaquePointer) -> String? {
   unsafe text(MHD_lookup_connection_value(connection, .HEADER_KIND, name))
 }
 
+/// nil if there is no text or it is not UTF-8: repaired, it could be the name of something else.
 private func text(_ pointer: UnsafePointer<CChar>?) -> String? {
   guard let pointer = unsafe pointer else { return nil }
-  return unsafe String(cString: pointer)
+  return unsafe String(validatingCString: pointer)
 }
 
 private func send(_ response: HTTPResponse, _ connection: OpaquePointer) -> MHD_Result {

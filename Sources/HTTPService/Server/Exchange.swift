@@ -16,6 +16,8 @@ final class Exchange: @unchecked Sendable {
 
   /// Valid as long as the exchange is registered with its listener.
   private let connection: OpaquePointer
+  /// Tells the connection apart from the others that are open.
+  var connectionID: UInt { unsafe UInt(bitPattern: connection) }
   /// Touched by the polling thread alone, until the task gets its copy.
   var request: HTTPRequest
   /// Bytes of the body so far, those included that were thrown away.

@@ -8,7 +8,8 @@ struct HTTPLimits: Sendable {
   /// Memory of one connection: request line, headers and buffers.
   static let connectionBytes = 32 << 10
 
-  /// Connections at a time; further ones wait until one is closed.
+  /// Connections at a time; for a further one that gives way which has gone longest without a request, or
+  /// else it waits until one is closed.
   var connections: UInt32 = 64
   /// Silence after which a connection is closed.
   var idleSeconds: UInt32 = 15

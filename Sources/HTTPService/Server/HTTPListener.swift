@@ -13,10 +13,11 @@ final class HTTPListener: @unchecked Sendable {
   private let socket: Mutex<ListeningSocket?>
   /// The address of libmicrohttpd's daemon; 0 once it was stopped.
   private let daemon = Mutex<UInt>(0)
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
   private struct State {
     var isStopping = false
+    var connections: OpenConnections
     var exchanges: [ObjectIdentifier: Exchange] = [:]
   }
 
@@ -27,6 +28,7 @@ final class HTTPListener: @unchecked Sendable {
     self.endpoint = socket.endpoint
     self.control = control
     self.limits = limits
+    state = Mutex(State(connections: OpenConnections(limit: Int(limits.connections))))
     let descriptor = socket.descriptor.raw
     self.socket = Mutex(consume socket)
     try start(on: descriptor)
@@ -43,11 +45,15 @@ final class HTTPListener: @unchecked Sendable {
       options += values
     }
     add(.LISTEN_SOCKET, socket)
-    add(.CONNECTION_LIMIT, limits.connections)
+    // One more than there may be: the library accepts nobody beyond its limit, and somebody must come for
+    // another to give way.
+    add(.CONNECTION_LIMIT, limits.connections + 1)
     add(.CONNECTION_TIMEOUT, limits.idleSeconds)
     add(.CONNECTION_MEMORY_LIMIT, HTTPLimits.connectionBytes)
     // Functions go by address: a variable argument can not be one.
     add(.NOTIFY_COMPLETED, unsafe unsafeBitCast(requestCompleted, to: Int.self), Int(bitPattern: context))
+    add(
+      .NOTIFY_CONNECTION, unsafe unsafeBitCast(connectionNotified, to: Int.self), Int(bitPattern: context))
     add(.UNESCAPE_CALLBACK, unsafe unsafeBitCast(keepEscapes, to: Int.self), 0)
     add(.END)
     let started = unsafe withVaList(options) { list in
@@ -89,6 +95,16 @@ final class HTTPListener: @unchecked Sendable {
     }
   }
 
+  /// Registers a connection.
+  func opened(_ connection: UInt, socket: Int32) {
+    state.withLock { $0.connections.opened(connection, socket: socket) }
+  }
+
+  /// Forgets a connection.
+  func closed(_ connection: UInt) {
+    state.withLock { $0.connections.closed(connection) }
+  }
+
   /// Registers a request whose headers are here; false if the server is stopping.
   func begin(_ exchange: Exchange) -> Bool {
     state.withLock { state in
@@ -99,12 +115,16 @@ final class HTTPListener: @unchecked Sendable {
 
   /// Forgets a request that was answered or whose client is gone.
   func end(_ exchange: Exchange) {
-    state.withLock { _ = $0.exchanges.removeValue(forKey: ObjectIdentifier(exchange)) }
+    state.withLock { state in
+      state.exchanges[ObjectIdentifier(exchange)] = nil
+      state.connections.ended(exchange.connectionID)
+    }
   }
 
   /// Answers a complete request, later.
   func answer(_ exchange: Exchange) {
     let request = exchange.request
+    state.withLock { $0.connections.began(exchange.connectionID) }
     exchange.suspend()
     Task { [control] in
       exchange.finish(await APIHandler(control: control).answer(request))

@@ -19,7 +19,7 @@ public enum PercentCoding {
     return result
   }
 
-  /// Decodes `%XX`; nil if an escape is malformed, stands for a zero byte, or the result is not UTF-8.
+  /// Decodes `%XX`; nil if an escape is malformed, or the result has a zero byte or is not UTF-8.
   public static func decode(_ text: some Collection<UInt8>) -> String? {
     var bytes: [UInt8] = []
     var rest = text[...]
@@ -31,11 +31,11 @@ public enum PercentCoding {
       }
       let digits = rest.prefix(2)
       guard digits.count == 2, digits.allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
-        let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16), value != 0
+        let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
       else { return nil }
       bytes.append(value)
       rest = rest.dropFirst(2)
     }
-    return String(validating: bytes, as: UTF8.self)
+    return bytes.contains(0) ? nil : String(validating: bytes, as: UTF8.self)
   }
 }
