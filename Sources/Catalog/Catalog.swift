@@ -19,6 +19,7 @@ public final class Catalog: @unchecked Sendable {
   /// The pool's folder.
   public let directory: String
   let readOnly: Bool
+  let options: CatalogOptions
   let thread = ThreadConfinement()
   static let log = Log("catalog")
 
@@ -44,14 +45,19 @@ public final class Catalog: @unchecked Sendable {
   ///
   /// - Throws: `notFound` if there is none, `corrupt` if it is damaged, `invalid` if it was written by a
   ///   newer Gnomon, `conflict` if another process has it open, `system` for other failures.
-  public init(opening directory: String, readOnly: Bool = false) throws(GnomonError) {
+  public init(
+    opening directory: String, readOnly: Bool = false, options: CatalogOptions = CatalogOptions()
+  ) throws(GnomonError) {
     self.directory = directory
     self.readOnly = readOnly
+    self.options = options
     let path = Self.path(in: directory)
     do {
-      guard unsafe access(path, F_OK) == 0 else { throw Self.missing(directory) }
+      if options.fileSystem == nil, unsafe access(path, F_OK) != 0 { throw Self.missing(directory) }
       let database =
-        try readOnly ? Self.openReadOnly(path) : Database(path: path, flags: SQLITE_OPEN_READWRITE)
+        try readOnly
+        ? Self.openReadOnly(path)
+        : Database(path: path, flags: SQLITE_OPEN_READWRITE, fileSystem: options.fileSystem)
       // Before the first access: then SQLite needs no shared memory file, and keeps others out from here on.
       if !readOnly { try database.execute("PRAGMA locking_mode = EXCLUSIVE") }
       try Self.checkVersion(database, directory: directory, readOnly: readOnly)

@@ -44,7 +44,7 @@ extension Catalog {
   public func checkpoint(pagesMax: Int) throws(GnomonError) -> Bool {
     precondition(pagesMax > 0)
     guard journal.last > journal.floor else {
-      foldLog(above: Self.logFramesToFold)
+      foldLog(above: options.logFramesToFold)
       return false
     }
     var current = if let round { round } else { try startRound() }
@@ -69,7 +69,7 @@ extension Catalog {
     } else {
       round = current
     }
-    foldLog(above: Self.logFramesToFold)
+    foldLog(above: options.logFramesToFold)
     return journal.last > journal.floor
   }
 
@@ -85,9 +85,6 @@ extension Catalog {
 
   /// The last row of the journal.
   public var lastJournalRow: UInt64 { journal.last }
-
-  /// Frames of the write-ahead log (4 KiB each) above which a checkpoint folds it too.
-  static let logFramesToFold = 1024
 
   private func startRound() throws(GnomonError) -> CheckpointRound {
     try attempting("the catalog's journal can not be read") { database in

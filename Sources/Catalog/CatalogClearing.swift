@@ -23,7 +23,7 @@ extension Catalog {
       return try database.number("SELECT changes()")
     }
     if deleted < pagesMax { forgotten.remove(at: position) }
-    foldLog(above: Self.logFramesToFold)
+    foldLog(above: options.logFramesToFold)
     return lastForgotten(of: volume) != nil
   }
 

@@ -48,16 +48,16 @@ final class Pool: PoolBackground {
     for store in try catalog.stores() {
       stores[store.id] = try FileStore(opening: store, pool: catalog.pool.uuid)
     }
-    var volumes: [Volume] = []
-    for var volume in try catalog.volumes() {
-      if readOnlyNames.contains(volume.name) { volume.readOnly = true }
-      volumes.append(try Self.load(volume, from: catalog))
+    var maps = try PoolMaps(loading: catalog)
+    for index in maps.volumes.indices where readOnlyNames.contains(maps.volumes[index].record.name) {
+      maps.volumes[index].record.readOnly = true
     }
     for store in stores.values.sorted(by: { $0.record.id < $1.record.id }) {
-      let allocator = try Self.slots(of: store, taken: volumes)
+      let allocator = try maps.slots(of: store.record, capacityBytes: store.capacityBytes)
       shared.placement.add(store.record.id, tier: store.record.tier, allocator: allocator)
     }
-    try Self.checkStoresExist(volumes, stores)
+    try maps.checkStores(stores.keys)
+    let volumes = maps.volumes.map { Volume($0.record, map: $0.map) }
     try Self.checkExist(readOnlyNames, volumes)
     openStores = Mutex(stores)
     (catalogThread, reclaimThread, controlThread) = try Self.startThreads()
@@ -89,62 +89,6 @@ final class Pool: PoolBackground {
       .notFound, "there is no volume \(name) to export read-only",
       cause: "the configuration's 'readOnly' or --read-only names it",
       remedy: volumes.isEmpty ? nil : "name one of: " + volumes.map(\.name).joined(separator: ", "))
-  }
-
-  // MARK: Loading
-
-  static func load(_ record: VolumeRecord, from catalog: Catalog) throws(GnomonError) -> Volume {
-    let map = try makeMap(record)
-    try unsafe map.load { (entries) throws(GnomonError) in
-      unsafe try catalog.loadMap(of: record, into: entries)
-    }
-    return Volume(record, map: map)
-  }
-
-  static func makeMap(_ record: VolumeRecord) throws(GnomonError) -> ExtentMap {
-    do throws(SystemError) {
-      return try ExtentMap(
-        volume: record.id, extentBytes: record.extentBytes, extentCount: record.extentCount)
-    } catch {
-      throw GnomonError(
-        .system, "no memory for the extent map of volume \(record.name)", cause: error.description,
-        remedy: "it needs 8 bytes for each of its \(record.extentCount) extents")
-    }
-  }
-
-  /// The free slots of a store, given the volumes that lie on it.
-  private static func slots(of store: FileStore, taken volumes: [Volume]) throws(GnomonError) -> SlotAllocator
-  {
-    var allocator = SlotAllocator(capacityBytes: store.capacityBytes)
-    var conflict: (volume: String, extent: Int)?
-    for volume in volumes {
-      unsafe volume.map.load { entries in
-        _ = unsafe allocator.markUsed(
-          entries: UnsafeBufferPointer(entries), store: store.record.id, slotBytes: volume.extentBytes
-        ) { if conflict == nil { conflict = (volume.name, $0) } }
-      }
-    }
-    if let conflict {
-      throw GnomonError(
-        .corrupt, "extent \(conflict.extent) of volume \(conflict.volume) lies where another extent does",
-        cause: "its slot in store \(store.record.name) is taken or beyond the end",
-        remedy: "see the whole damage with `gnomon check`")
-    }
-    return allocator
-  }
-
-  private static func checkStoresExist(
-    _ volumes: [Volume], _ stores: [StoreID: FileStore]
-  ) throws(GnomonError) {
-    var isKnown = [Bool](repeating: false, count: 256)
-    for id in stores.keys { isKnown[Int(id.rawValue)] = true }
-    for volume in volumes {
-      let stray = volume.map.firstEntry { !isKnown[Int($0.store.rawValue)] }
-      guard let stray else { continue }
-      throw GnomonError(
-        .corrupt, "extent \(stray) of volume \(volume.name) lies in a store that does not exist",
-        remedy: "see the whole damage with `gnomon check`")
-    }
   }
 
   // MARK: Stores
@@ -185,9 +129,8 @@ final class Pool: PoolBackground {
 
   func commitMapChanges(_ done: @escaping @Sendable (Int32) -> Void) {
     catalogThread.async { [self] in
-      let deltas = shared.changes.cutDeltas
       do throws(GnomonError) {
-        try appendDeltas(deltas)
+        try catalog.append(shared.changes.cutDeltas)
         done(0)
       } catch {
         shared.faults.note(.commit, errno: Self.errno(of: error), cause: "\(error)")
@@ -195,18 +138,6 @@ final class Pool: PoolBackground {
       }
       foldJournal()
     }
-  }
-
-  private func appendDeltas(_ deltas: [MapDelta]) throws(GnomonError) {
-    var failure: GnomonError?
-    unsafe deltas.withUnsafeBufferPointer { buffer in
-      do throws(GnomonError) {
-        unsafe try catalog.append(buffer)
-      } catch {
-        failure = error
-      }
-    }
-    if let failure { throw failure }
   }
 
   /// Folds a piece of the journal, and the rest after whatever else waits.
@@ -243,27 +174,15 @@ final class Pool: PoolBackground {
 
   /// Gives slots back that nothing refers to: their space to the file system, the slots to placement.
   func release(_ slots: [RetiredSlot]) {
-    let sorted = slots.sorted { ($0.store, $0.slot * $0.slotBytes) < ($1.store, $1.slot * $1.slotBytes) }
-    var position = 0
-    while position < sorted.count {
-      let first = sorted[position]
-      let start = first.slot * first.slotBytes
-      var end = start
-      // Neighbours are discarded in one call.
-      while position < sorted.count, sorted[position].store == first.store,
-        sorted[position].slot * sorted[position].slotBytes == end
-      {
-        end += sorted[position].slotBytes
-        position += 1
-      }
-      guard let store = store(first.store) else { continue }
+    for run in RetiredSlot.runs(of: slots) {
+      guard let store = store(run.store) else { continue }
       do throws(SystemError) {
-        try store.discard(offset: store.dataOffset + start, length: end - start)
+        try store.discard(offset: store.dataOffset + run.start, length: run.length)
       } catch {
         shared.faults.note(.discard, store: first.store, errno: error.errno)
       }
     }
-    for slot in sorted { shared.placement.release(slot.store, slot: slot.slot, slotBytes: slot.slotBytes) }
+    for slot in slots { shared.placement.release(slot.store, slot: slot.slot, slotBytes: slot.slotBytes) }
   }
 
   /// Unmaps extents in memory and gives their slots back, piece by piece in the background; the catalog has

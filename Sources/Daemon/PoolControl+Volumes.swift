@@ -22,7 +22,7 @@ extension PoolControl {
     let extentBytes = request.extentBytes ?? configuration.volumes.extentBytes
     let volume = try await pool.catalogThread.perform { () throws(GnomonError) -> Volume in
       let record = PoolCreation.record(request, id: try pool.catalog.nextVolumeID(), extentBytes: extentBytes)
-      let map = try Pool.makeMap(record)
+      let map = try PoolMaps.makeMap(record)
       try pool.catalog.add(volume: record)
       return Volume(record, map: map)
     }

@@ -1,23 +1,6 @@
 public import ExtentMap
-public import Primitives
+import Primitives
 import Synchronization
-
-/// A slot that the map no longer refers to.
-public struct RetiredSlot: Hashable, Sendable {
-  /// The store that it belongs to.
-  public var store: StoreID
-  /// Its number, in units of `slotBytes` from the store's data offset.
-  public var slot: UInt64
-  /// Bytes of the slot: the volume's extent size.
-  public var slotBytes: UInt64
-
-  /// A slot to be given up.
-  public init(store: StoreID, slot: UInt64, slotBytes: UInt64) {
-    self.store = store
-    self.slot = slot
-    self.slotBytes = slotBytes
-  }
-}
 
 /// Map changes that the catalog does not have yet.
 ///
@@ -195,6 +178,16 @@ public final class MapChanges: Sendable {
       return wasFull
     }
   }
+
+  #if FAULT_INJECTION
+  /// Takes the slots that the cut gave up before their time.
+  func takeRetired() -> [RetiredSlot] {
+    state.withLock { state in
+      defer { state.cut.retired.removeAll() }
+      return state.cut.retired
+    }
+  }
+  #endif
 
   /// The catalog does not have the cut: it goes back to the front of what is pending.
   func commitFailed() {

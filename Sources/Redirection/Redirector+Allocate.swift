@@ -89,7 +89,8 @@ extension Redirector {
     let done = unsafe op.pointee.progress
     switch unsafe op.pointee.prepare {
     case .zeroRange:
-      unsafe emit(.zero, for: index, length: length, offset: offset)
+      let kind: Directive.Kind = Canary.reusesSlotsUnzeroed.isOut ? .reserve : .zero
+      unsafe emit(kind, for: index, length: length, offset: offset)
     case .punchAndReserve:
       unsafe emit(done == 0 ? .punch : .reserve, for: index, length: length, offset: offset)
     case .writeZeros:

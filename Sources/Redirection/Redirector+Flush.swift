@@ -9,9 +9,11 @@ extension Redirector {
   /// - Returns: false if there is no room for it now; nothing has happened then.
   public func flush(_ request: Request) -> Bool {
     guard hasRoom(pieces: 1) else { return false }
+    let isDue = writesSinceFlush > 0 || !Canary.flushesOwnReactorOnly.isOut
     flushesAfterOneWrite = writesSinceFlush == 1 ? flushesAfterOneWrite + 1 : 0
     writesSinceFlush = 0
-    enterFlush(make(.flush, request))
+    let index = make(.flush, request)
+    if isDue { enterFlush(index) } else { endFlush(index, nil) }
     return true
   }
 
@@ -81,6 +83,7 @@ extension Redirector {
     let op = unsafe operation(leader)
     unsafe op.pointee.step = .flushing
     leaderHasChanges = shared.flushes.begin { store in
+      if Canary.commitsWithoutSynchronizing.isOut { return }
       let token = unsafe Token.make(leader, op.pointee.generation, store: store)
       unsafe op.pointee.commandsPending += 1
       unsafe emit(.synchronize, store: store.rawValue, token: token)
@@ -95,7 +98,8 @@ extension Redirector {
       return
     }
     if result < 0 {
-      shared.stores.markFailed(store)
+      // The kernel forgets a failed writeback: asking again would succeed without the data.
+      if !Canary.forgetsFailedSynchronization.isOut { shared.stores.markFailed(store) }
       shared.faults.note(.synchronize, store: store, errno: -result)
     } else {
       shared.stores.markSynchronized(store)
@@ -110,6 +114,11 @@ extension Redirector {
       leaderHasChanges = shared.changes.dropFromCut { shared.stores.hasLostWrites(of: $0.marks) }
     }
     if leaderHasChanges {
+      #if FAULT_INJECTION
+      if Canary.freesSlotsBeforeCommit.isOut, shared.reclaimer.add(shared.changes.takeRetired()) {
+        unsafe emit(.grace)
+      }
+      #endif
       unsafe op.pointee.step = .joining
       unsafe emit(.commit, token: Token.make(leader, op.pointee.generation))
     } else {
@@ -118,7 +127,7 @@ extension Redirector {
   }
 
   private func endCommit(_ result: Int32) {
-    if result < 0 {
+    if result < 0 && !Canary.forgetsFailedCommits.isOut {
       shared.changes.commitFailed()
       endRound(commitError: StoreErrno.wire(-result))
       return

@@ -131,7 +131,7 @@ extension Redirector {
   }
 
   private func checkGracePeriod() {
-    guard (epoch == 0 ? inFlight.1 : inFlight.0) == 0 else { return }
+    guard (epoch == 0 ? inFlight.1 : inFlight.0) == 0 || Canary.skipsGracePeriods.isOut else { return }
     isInGrace = false
     let (isReady, startsAnother) = shared.reclaimer.passed()
     if isReady { unsafe emit(.reclaim) }

@@ -67,7 +67,8 @@ extension Redirector {
       let extent = cursor >> UInt64(view.extentShift)
       let extentStart = extent << UInt64(view.extentShift)
       let extentEnd = extentStart + view.extentBytes
-      let isWhole = unsafe cursor == extentStart && op.pointee.limit >= extentEnd
+      let slack = Canary.missesExtentEdge.isOut ? Block.bytes : 0
+      let isWhole = unsafe cursor == extentStart && op.pointee.limit + slack >= extentEnd
       if unsafe isWhole && !op.pointee.flags.contains(.keepAllocated) {
         switch shared.changes.unmap(extent, of: view) {
         case .done: break

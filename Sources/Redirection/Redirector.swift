@@ -262,6 +262,7 @@ public final class Redirector {
   public func complete(_ token: UInt64, _ result: Int32) {
     let index = Token.index(token)
     let op = unsafe operation(index)
+    if Canary.answersBeforeCompletion.isOut, isAnswered(index, token) { return }
     guard unsafe op.pointee.generation == Token.generation(token) else {
       preconditionFailure("a completion for an operation that has ended")
     }
@@ -293,6 +294,13 @@ public final class Redirector {
     if unsafe result == -StoreErrno.notSupported && (kind == .prepare || op.pointee.kind == .zero) { return }
     unsafe shared.faults.note(
       kind, store: op.pointee.store, volume: op.pointee.view.volume, errno: -result, cause: cause)
+  }
+
+  /// Whether an operation has ended although a directive of it is under way: with a canary only.
+  private func isAnswered(_ index: UInt32, _ token: UInt64) -> Bool {
+    let op = unsafe operation(index)
+    if unsafe op.pointee.generation != Token.generation(token) { return true }
+    return unsafe index != leader && (op.pointee.step == .finished || op.pointee.step == .flushing)
   }
 
   private func advance(_ index: UInt32) {

@@ -51,7 +51,10 @@ import Testing
         world.needsTurn[number] = true
       }
       if world.generator.chance(crashOnceIn) { try world.crash() }
-      if try !world.step(), world.pending.count >= outstandingMax { try world.settle() }
+      let promises = world.promiseCount
+      let isActive = try world.step()
+      if crashOnceIn > 0, world.promiseCount > promises, world.generator.chance(12) { try world.crash() }
+      if !isActive, world.pending.count >= outstandingMax { try world.settle() }
     }
     try world.settle()
     try world.verifyAtRest()

@@ -45,6 +45,9 @@ final class World {
   /// Whether some store has failed to synchronize in this life.
   var hasFailedStore = false
   var finishedCount = 0
+  /// Flushes and durable requests that have been acknowledged: the moments at which a crash tells most.
+  var promiseCount = 0
+  var synchronizeCount = 0
   var stepCount = 0
   /// More than any world that comes to rest takes.
   static let stepsMax = 200_000

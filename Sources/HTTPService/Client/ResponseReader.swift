@@ -60,13 +60,13 @@ struct ResponseReader {
     for start in first..<searched where pending[start..<start + end.count].elementsEqual(end) {
       let text = String(decoding: pending[..<start], as: UTF8.self)
       pending.removeFirst(start + end.count)
+      searched = 0
       // A carriage return and line feed are one character.
       return text.split(separator: "\r\n", omittingEmptySubsequences: false)
     }
     return nil
   }
 
-      searched = 0
   private mutating func parse(_ head: [Substring]) throws(Problem) {
     let words = head[0].split(separator: " ", maxSplits: 2)
     guard words.count >= 2, words[0].hasPrefix("HTTP/1."), let code = Int(words[1]),
