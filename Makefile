@@ -4,13 +4,17 @@ CONFIG ?= release
 SWIFT_FLAGS ?= --static-swift-stdlib
 ARGS ?=
 
+# For `make fuzz`: SECONDS in all, and TARGET to fuzz only one.
+SECONDS ?= 600
+TARGET ?=
+
 # For `make bench`: ROUNDS, RUNTIME (seconds a cell), CELLS and SERVERS (comma-separated names).
 ROUNDS ?= 5
 RUNTIME ?= 3
 CELLS ?=
 SERVERS ?=
 
-.PHONY: help install-deps install-build-deps build run test unit e2e lint fmt bench bench-limits clean
+.PHONY: help install-deps install-build-deps build run test unit e2e fuzz lint fmt bench bench-limits clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,11 +40,14 @@ unit: install-build-deps ## Only the Swift tests
 e2e: install-deps build ## Only the end-to-end tests; e.g. make e2e ARGS='-k kernel'
 	Tests/e2e/run $(ARGS)
 
+fuzz: install-deps build ## Fuzz what takes bytes from strangers (SECONDS=600, TARGET)
+	Fuzz/run --seconds $(SECONDS) $(if $(TARGET),--target $(TARGET)) $(ARGS)
+
 lint: ## Check the formatting of the Swift sources
 	scripts/lint
 
 fmt: ## Format the Swift sources in place
-	swift format format --in-place --parallel --recursive Package.swift Sources Tests
+	swift format format --in-place --parallel --recursive Package.swift Sources Fuzz Tests
 
 bench: install-deps build ## Benchmark against other NBD servers (ROUNDS, RUNTIME, CELLS, SERVERS)
 	bench/run --rounds $(ROUNDS) --runtime $(RUNTIME) $(if $(CELLS),--cells $(CELLS)) \
