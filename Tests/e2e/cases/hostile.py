@@ -1,6 +1,7 @@
 """Clients that mean harm: bent sessions with a fixed seed, found cases, and attacks that need a plan."""
 import array
 import os
+import re
 import socket
 import threading
 import time
@@ -8,7 +9,7 @@ import time
 import hostile
 import nbdraw
 from nbdraw import Command, Option
-from support import KiB, MiB, TiB, each, eventually, limit, need_gnomon
+from support import KiB, MiB, TiB, each, eventually, limit, need, need_gnomon
 
 # One letter and accents of two kinds: to tell such names apart as Unicode does they have to be sorted.
 ACCENTS = ("a" + "\u0301" * 1023 + "\u0323" * 1023).encode()
@@ -211,3 +212,17 @@ def clients_that_take_all_descriptors_leave_enough_for_the_daemon(case):
         client.close()
     eventually(lambda: daemon.fds() < 100, 15, "release of the crowd's descriptors")
     assert daemon.client().read(0, 10) == b"still here"
+
+
+def clients_whose_machine_vanished_are_given_up(case):
+    need_gnomon()
+    need("ss")
+    daemon = case.daemon()
+    client = daemon.client(tcp=True)
+    client.read(0, 512)
+
+    def timer():
+        shown = case.run("ss", "--no-header", "-tno", "state", "established", "sport", "=", f":{daemon.port}")
+        return re.search(r"timer:\(keepalive,(\S+),", shown)
+    left = eventually(timer, 5, "a keep-alive timer").group(1)
+    assert re.fullmatch(r"[1-5]?\d(\.\d+)?sec|1min", left), f"the client is asked in {left} only"
