@@ -14,7 +14,7 @@ RUNTIME ?= 3
 CELLS ?=
 SERVERS ?=
 
-.PHONY: help install-deps install-build-deps build run test unit e2e fuzz lint fmt bench bench-limits clean
+.PHONY: help install-deps install-build-deps build run test unit e2e asan tsan coverage fuzz lint fmt bench bench-limits clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,15 @@ unit: install-build-deps ## Only the Swift tests
 
 e2e: install-deps build ## Only the end-to-end tests; e.g. make e2e ARGS='-k kernel'
 	Tests/e2e/run $(ARGS)
+
+asan: install-deps ## The Swift and end-to-end tests with AddressSanitizer and LeakSanitizer
+	scripts/test asan
+
+tsan: install-deps ## The Swift and end-to-end tests with ThreadSanitizer
+	scripts/test tsan
+
+coverage: install-build-deps ## Which lines the Swift tests reach; fails if a pure target is below 90 %
+	scripts/coverage
 
 fuzz: install-deps build ## Fuzz what takes bytes from strangers (SECONDS=600, TARGET)
 	Fuzz/run --seconds $(SECONDS) $(if $(TARGET),--target $(TARGET)) $(ARGS)

@@ -51,6 +51,10 @@ enum ConfigurationTarget {
         "bytesPerConnection": number(limits.bytesPerConnection),
         "bytesPerReactor": number(limits.bytesPerReactor),
       ]),
+      "nbd": .object([
+        "structuredReplies": .boolean(configuration.nbd.structuredReplies),
+        "busyPollMicroseconds": number(configuration.nbd.busyPollMicroseconds),
+      ]),
       "volumes": .object(["extent": number(configuration.volumes.extentBytes)]),
     ])
   }

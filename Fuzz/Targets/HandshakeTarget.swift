@@ -34,6 +34,7 @@ enum HandshakeTarget {
   struct Setup {
     let limits: HandshakeLimits
     let directory: Directory
+    let offersChunks: Bool
     let isShuttingDown: Bool
 
     init(choices: UInt8) {
@@ -43,6 +44,7 @@ enum HandshakeTarget {
         : HandshakeLimits(optionBytesMax: 600, optionsMax: 12, optionBytesKeptMax: 256, outputBytesHigh: 90)
       directory = Directory(hasDefault: choices & 2 == 0)
       isShuttingDown = choices & 4 != 0
+      offersChunks = choices & 8 == 0
     }
   }
 
@@ -55,7 +57,8 @@ enum HandshakeTarget {
 
     init(_ setup: Setup) {
       limits = setup.limits
-      handshake = Handshake(directory: setup.directory, limits: setup.limits)
+      handshake = Handshake(
+        directory: setup.directory, limits: setup.limits, offersChunks: setup.offersChunks)
       handshake.isShuttingDown = setup.isShuttingDown
       handshake.start()
     }

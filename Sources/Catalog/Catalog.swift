@@ -19,14 +19,16 @@ public final class Catalog: @unchecked Sendable {
   /// The pool's folder.
   public let directory: String
   let readOnly: Bool
+  let options: CatalogOptions
   let thread = ThreadConfinement()
   static let log = Log("catalog")
 
   private var connection: Database?
   /// Volumes that exist: journal records of others are ignored.
   var volumeIDs: Set<VolumeID> = []
-  /// Volumes that do not exist and may have map pages left: `purge` takes the last one first.
-  var forgotten: [VolumeID] = []
+  /// Keys of map pages that mean nothing any more, of deleted volumes and beyond the ends of others: `purge`
+  /// takes the last range first.
+  var forgotten: [ClosedRange<Int64>] = []
   var journal = JournalState()
   var round: CheckpointRound?
   /// What `inspectMap` has read of the journal; dropped by the next change.
@@ -43,14 +45,19 @@ public final class Catalog: @unchecked Sendable {
   ///
   /// - Throws: `notFound` if there is none, `corrupt` if it is damaged, `invalid` if it was written by a
   ///   newer Gnomon, `conflict` if another process has it open, `system` for other failures.
-  public init(opening directory: String, readOnly: Bool = false) throws(GnomonError) {
+  public init(
+    opening directory: String, readOnly: Bool = false, options: CatalogOptions = CatalogOptions()
+  ) throws(GnomonError) {
     self.directory = directory
     self.readOnly = readOnly
+    self.options = options
     let path = Self.path(in: directory)
     do {
-      guard unsafe access(path, F_OK) == 0 else { throw Self.missing(directory) }
+      if options.fileSystem == nil, unsafe access(path, F_OK) != 0 { throw Self.missing(directory) }
       let database =
-        try readOnly ? Self.openReadOnly(path) : Database(path: path, flags: SQLITE_OPEN_READWRITE)
+        try readOnly
+        ? Self.openReadOnly(path)
+        : Database(path: path, flags: SQLITE_OPEN_READWRITE, fileSystem: options.fileSystem)
       // Before the first access: then SQLite needs no shared memory file, and keeps others out from here on.
       if !readOnly { try database.execute("PRAGMA locking_mode = EXCLUSIVE") }
       try Self.checkVersion(database, directory: directory, readOnly: readOnly)
@@ -60,8 +67,9 @@ public final class Catalog: @unchecked Sendable {
       }
       pool = try Self.readPool(database)
       connection = database
-      volumeIDs = Set(try Self.readVolumes(database).map(\.id))
-      if !readOnly { forgotten = try Self.forgottenVolumes(volumeIDs, database) }
+      let volumes = try Self.readVolumes(database)
+      volumeIDs = Set(volumes.map(\.id))
+      if !readOnly { forgotten = try Self.forgottenPages(volumes, database) }
       journal = try JournalState(reading: database)
     } catch {
       throw Self.translate(error, "the catalog of the pool in \(directory) can not be opened")
@@ -74,7 +82,8 @@ public final class Catalog: @unchecked Sendable {
     thread.release()
   }
 
-  /// Folds the journal and closes the database. Nothing else may be called afterwards.
+  /// Folds the journal and closes the database. Whatever is called afterwards throws `unavailable`: work in
+  /// steps may be under way when the pool is closed.
   ///
   /// Nothing is lost if that fails, or if it is never called: the next opening reads the journal.
   public func close() {
@@ -109,7 +118,7 @@ public final class Catalog: @unchecked Sendable {
     _ failure: @autoclosure () -> String, _ body: (Database) throws -> Result
   ) throws(GnomonError) -> Result {
     thread.check()
-    guard let connection else { preconditionFailure("the catalog is closed") }
+    guard let connection else { throw GnomonError(.unavailable, failure(), cause: "the pool is closed") }
     do {
       return try body(connection)
     } catch {

@@ -44,7 +44,7 @@ extension Catalog {
   public func checkpoint(pagesMax: Int) throws(GnomonError) -> Bool {
     precondition(pagesMax > 0)
     guard journal.last > journal.floor else {
-      foldLog(above: Self.logFramesToFold)
+      foldLog(above: options.logFramesToFold)
       return false
     }
     var current = if let round { round } else { try startRound() }
@@ -69,12 +69,22 @@ extension Catalog {
     } else {
       round = current
     }
-    foldLog(above: Self.logFramesToFold)
+    foldLog(above: options.logFramesToFold)
     return journal.last > journal.floor
   }
 
-  /// Frames of the write-ahead log (4 KiB each) above which a checkpoint folds it too.
-  static let logFramesToFold = 1024
+  /// Folds a part of what the journal holds now; for whoever then needs it folded, so that little is left.
+  ///
+  /// - Parameter row: `lastJournalRow` of the time when that was decided: rows that come later do not count.
+  /// - Returns: true if there is more to fold.
+  public func checkpoint(through row: UInt64, pagesMax: Int) throws(GnomonError) -> Bool {
+    guard journal.floor < row else { return false }
+    _ = try checkpoint(pagesMax: pagesMax)
+    return journal.floor < row
+  }
+
+  /// The last row of the journal.
+  public var lastJournalRow: UInt64 { journal.last }
 
   private func startRound() throws(GnomonError) -> CheckpointRound {
     try attempting("the catalog's journal can not be read") { database in
@@ -130,62 +140,5 @@ extension Catalog {
       unsafe image.copyMemory(from: stored)
       return seq
     }
-  }
-
-  /// Changes a volume's size.
-  ///
-  /// - Parameter dropping: whether extents beyond the new end may be forgotten.
-  /// - Throws: `conflict` if there are such extents and `dropping` is false; `notFound` if there is no such
-  ///   volume; `invalid` if the size is not possible.
-  public func resize(volume id: VolumeID, sizeBytes: UInt64, dropping: Bool = false) throws(GnomonError) {
-    // What the journal holds beyond the new end must not come back when the volume grows again.
-    while try checkpoint(pagesMax: 256) {}
-    try changing("volume \(id.rawValue) can not be resized") { database in
-      guard var volume = try Self.readVolumes(database).first(where: { $0.id == id }) else {
-        throw Self.noVolume(id)
-      }
-      volume.sizeBytes = sizeBytes
-      try Self.check(volume)
-      let lost = try cutMap(of: volume, database)
-      guard lost == 0 || dropping else {
-        throw GnomonError(
-          .conflict, "volume \(volume.name) has data beyond \(ByteSize(rawValue: sizeBytes))",
-          cause: "\(lost) extents are mapped there", remedy: "resize it with --force to lose that data")
-      }
-      try database.prepared("UPDATE volumes SET size = ?2 WHERE id = ?1")
-        .bind(1, Int64(id.rawValue)).bind(2, Int64(sizeBytes)).run()
-    }
-  }
-
-  /// Removes the entries beyond a volume's end.
-  ///
-  /// - Returns: how many were mapped.
-  private func cutMap(of volume: VolumeRecord, _ database: Database) throws -> Int {
-    let end = volume.extentCount
-    let statement = try database.prepared("SELECT key FROM pages WHERE key BETWEEN ?1 AND ?2")
-    statement.bind(1, MapPage.key(volume: volume.id, page: end >> MapPage.entryShift))
-    statement.bind(2, MapPage.keys(of: volume.id).upperBound)
-    var keys: [Int64] = []
-    while try statement.step() { keys.append(statement.int(0)) }
-    var lost = 0
-    for key in keys {
-      guard let seq = unsafe try readPage(key, into: pageImage, database) else { continue }
-      let first = MapPage.page(ofKey: key) << MapPage.entryShift
-      let kept = first < end ? Int(end - first) : 0
-      let entries = unsafe UnsafeMutableRawBufferPointer(rebasing: pageImage[MapPage.headerBytes...])
-      for index in kept..<MapPage.entryCount
-      where unsafe entries.load(fromByteOffset: 8 * index, as: UInt64.self) != 0 {
-        lost += 1
-        unsafe entries.storeBytes(of: 0, toByteOffset: 8 * index, as: UInt64.self)
-      }
-      if unsafe MapPage.firstMapped(in: UnsafeRawBufferPointer(entries), from: 0) == nil {
-        try database.prepared("DELETE FROM pages WHERE key = ?1").bind(1, key).run()
-      } else {
-        unsafe MapPage.seal(pageImage, key: key, seq: seq)
-        unsafe try database.prepared("UPDATE pages SET image = ?2 WHERE key = ?1")
-          .bind(1, key).bind(2, borrowing: UnsafeRawBufferPointer(pageImage)).run()
-      }
-    }
-    return lost
   }
 }

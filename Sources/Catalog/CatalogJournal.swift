@@ -43,9 +43,6 @@ extension Catalog {
   /// Bytes of journal above which `append` folds a part of it first: 1.4 million records.
   public static let journalBytesMax: UInt64 = 32 << 20
 
-  /// Frames of the write-ahead log (4 KiB each) above which `append` folds it before it returns.
-  static let logFramesMax = 16384
-
   /// Makes map changes durable, all or none.
   ///
   /// - Throws: `full` if the catalog's disk is full. Nothing was stored then; the same call succeeds when
@@ -69,7 +66,19 @@ extension Catalog {
       }
     }
     journal = next
-    foldLog(above: Self.logFramesMax)
+    foldLog(above: options.logFramesMax)
+  }
+
+  /// Like `append(_:)` with a buffer.
+  public func append(_ deltas: [MapDelta]) throws(GnomonError) {
+    let result = unsafe deltas.withUnsafeBufferPointer { buffer -> Result<Void, GnomonError> in
+      do throws(GnomonError) {
+        return .success(unsafe try append(buffer))
+      } catch {
+        return .failure(error)
+      }
+    }
+    try result.get()
   }
 
   private func appendRow(

@@ -97,7 +97,9 @@ extension Catalog {
         report(Self.damagedPage(volume, page: page, damage))
       case .success(let seq):
         let first = page * MapPage.entryCount
-        guard page < pageCount, seq <= journal.last else {
+        // Left by a shrink that was not cleared away yet.
+        guard page < pageCount else { continue }
+        guard seq <= journal.last else {
           report(Self.beyondEnd(volume, extent: UInt64(first), place: "page \(page)"))
           continue
         }
@@ -123,29 +125,6 @@ extension Catalog {
     damaged(
       "the map of volume \(volume.name) has an entry beyond its end",
       cause: "extent \(extent) of \(volume.extentCount), in \(place)")
-  }
-
-  /// Extents of all volumes that are mapped to a store. The journal must have been folded.
-  func extentsMapped(to store: StoreID, in database: Database) throws -> Int {
-    let statement = try database.prepared("SELECT key, image FROM pages ORDER BY key")
-    defer { statement.reset() }
-    var count = 0
-    while try statement.step() {
-      let key = statement.int(0)
-      guard volumeIDs.contains(MapPage.volume(ofKey: key)) else { continue }
-      let image = unsafe statement.blob(1)
-      if case .failure(let damage) = unsafe MapPage.verify(image, key: key) {
-        let (volume, page) = (MapPage.volume(ofKey: key).rawValue, MapPage.page(ofKey: key))
-        throw Self.damaged("page \(page) of the map of volume \(volume) is damaged", cause: "\(damage)")
-      }
-      for index in 0..<MapPage.entryCount {
-        let at = MapPage.headerBytes + 8 * index
-        let word = unsafe image.loadUnaligned(fromByteOffset: at, as: UInt64.self)
-        let entry = MapEntry(rawValue: UInt64(littleEndian: word))
-        if entry.isMapped, entry.store == store { count += 1 }
-      }
-    }
-    return count
   }
 }
 

@@ -23,7 +23,8 @@ extension Catalog {
           .conflict, "there is a pool in \(directory) already", remedy: "choose another folder")
       }
       for suffix in ["", "-wal", "-shm", "-journal"] { unsafe unlink(draft + suffix) }
-      try writeDraft(draft, pool, stores, volumes)
+      try write(draft, pool, stores, volumes)
+      try FileDescriptor.open(draft, O_RDWR).synchronize()
       // link(2), unlike rename(2), never replaces a catalog that somebody else made meanwhile.
       guard unsafe link(draft, path) == 0 else { throw SystemError("link", path) }
       unsafe unlink(draft)
@@ -34,23 +35,41 @@ extension Catalog {
     }
   }
 
-  private static func writeDraft(
-    _ path: String, _ pool: PoolRecord, _ stores: [StoreRecord], _ volumes: [VolumeRecord]
-  ) throws {
+  /// Makes the catalog of a new pool in a VFS, for as long as nothing can go wrong there.
+  ///
+  /// - Throws: `invalid`, as above.
+  public static func create(
+    at directory: String, in fileSystem: String, pool: PoolRecord, stores: [StoreRecord],
+    volumes: [VolumeRecord]
+  ) throws(GnomonError) {
     do {
-      let database = try Database(path: path, flags: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)
-      try database.execute("PRAGMA page_size = 4096; PRAGMA application_id = \(Schema.applicationID)")
-      try prepareForWriting(database)
-      try Schema.migrate(database)
-      try database.transaction {
-        try database.prepared("INSERT INTO pool VALUES (1, ?1, ?2, 0)")
-          .bind(1, "\(pool.uuid)").bind(2, pool.createdSeconds).run()
-        for store in stores { try insert(store, into: database) }
-        for volume in volumes { try insert(volume, into: database) }
-      }
-      try database.foldLog(truncating: true)
+      try write(path(in: directory), in: fileSystem, pool, stores, volumes)
+    } catch {
+      throw translate(error, "no pool can be made in \(directory)")
     }
-    try FileDescriptor.open(path, O_RDWR).synchronize()
+  }
+
+  private static func write(
+    _ path: String, in fileSystem: String? = nil, _ pool: PoolRecord, _ stores: [StoreRecord],
+    _ volumes: [VolumeRecord]
+  ) throws {
+    let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+    let database = try Database(path: path, flags: flags, fileSystem: fileSystem)
+    try database.execute(
+      """
+      PRAGMA locking_mode = EXCLUSIVE;
+      PRAGMA page_size = 4096;
+      PRAGMA application_id = \(Schema.applicationID);
+      """)
+    try prepareForWriting(database)
+    try Schema.migrate(database)
+    try database.transaction {
+      try database.prepared("INSERT INTO pool VALUES (1, ?1, ?2, 0)")
+        .bind(1, "\(pool.uuid)").bind(2, pool.createdSeconds).run()
+      for store in stores { try insert(store, into: database) }
+      for volume in volumes { try insert(volume, into: database) }
+    }
+    try database.foldLog(truncating: true)
   }
 
   /// Settings of a connection that writes.
@@ -62,7 +81,7 @@ extension Catalog {
     try database.execute(
       """
       PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = FULL;
+      PRAGMA synchronous = \(Canary.commitsWithoutSyncingCatalog.isOut ? "NORMAL" : "FULL");
       PRAGMA journal_size_limit = \(logBytesKept);
       PRAGMA secure_delete = OFF;
       PRAGMA cache_size = -\(cacheKibibytes);

@@ -52,23 +52,6 @@ extension Catalog {
     }
   }
 
-  /// Forgets a store.
-  ///
-  /// - Throws: `conflict` if an extent still lies there; `notFound` if there is no such store.
-  public func remove(store id: StoreID) throws(GnomonError) {
-    while try checkpoint(pagesMax: 256) {}
-    try changing("store \(id.rawValue) can not be removed") { database in
-      let extents = try extentsMapped(to: id, in: database)
-      guard extents == 0 else {
-        throw GnomonError(
-          .conflict, "store \(id.rawValue) still holds \(extents) extents",
-          remedy: "move or delete them first")
-      }
-      try database.prepared("DELETE FROM stores WHERE id = ?1").bind(1, Int64(id.rawValue)).run()
-      guard try database.number("SELECT changes()") == 1 else { throw Self.noStore(id) }
-    }
-  }
-
   /// Adds a volume, with nothing mapped.
   ///
   /// - Throws: `conflict` if its name or UUID is taken, or if its id was ever used.
@@ -94,8 +77,7 @@ extension Catalog {
     }
   }
 
-  /// Forgets a volume. Its map is of no use from here on; `purge` clears it away piece by piece, as that of a
-  /// large volume has many pages.
+  /// Forgets a volume. Its map is of no use from here on; `purge` clears it away.
   ///
   /// - Throws: `notFound` if there is no such volume.
   public func delete(volume id: VolumeID) throws(GnomonError) {
@@ -104,43 +86,7 @@ extension Catalog {
       guard try database.number("SELECT changes()") == 1 else { throw Self.noVolume(id) }
     }
     volumeIDs.remove(id)
-    forgotten.append(id)
-  }
-
-  /// Deletes map pages of volumes that no longer exist, those of an interrupted purge included.
-  ///
-  /// - Parameter pagesMax: pages (32 KiB each) that are deleted at most.
-  /// - Returns: true if there is more to delete.
-  public func purge(pagesMax: Int) throws(GnomonError) -> Bool {
-    guard let id = forgotten.last else { return false }
-    let keys = MapPage.keys(of: id)
-    let deleted = try changing("the map of a deleted volume can not be cleared away") { database in
-      try database.prepared(
-        "DELETE FROM pages WHERE key IN "
-          + "(SELECT key FROM pages WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3)"
-      ).bind(1, keys.lowerBound).bind(2, keys.upperBound).bind(3, Int64(pagesMax)).run()
-      return try database.number("SELECT changes()")
-    }
-    if deleted < pagesMax { forgotten.removeLast() }
-    foldLog(above: Self.logFramesToFold)
-    return !forgotten.isEmpty
-  }
-
-  /// Volumes that have map pages but do not exist.
-  static func forgottenVolumes(_ existing: Set<VolumeID>, _ database: Database) throws -> [VolumeID] {
-    var result: [VolumeID] = []
-    var next: Int64 = 0
-    while true {
-      let statement = try database.prepared("SELECT key FROM pages WHERE key >= ?1 ORDER BY key LIMIT 1")
-      statement.bind(1, next)
-      defer { statement.reset() }
-      guard try statement.step() else { return result }
-      let volume = MapPage.volume(ofKey: statement.int(0))
-      if !existing.contains(volume) { result.append(volume) }
-      let last = MapPage.keys(of: volume).upperBound
-      guard last < Int64.max else { return result }
-      next = last + 1
-    }
+    forgotten.append(MapPage.keys(of: id))
   }
 
   static func noStore(_ id: StoreID) -> GnomonError {

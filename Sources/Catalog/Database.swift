@@ -21,11 +21,12 @@ final class Database {
   /// Frames in the write-ahead log after the last commit; kept current by a hook.
   private let logFrames = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
 
-  /// Opens `path` with SQLITE_OPEN_… `flags`.
-  init(path: String, flags: Int32) throws(DatabaseError) {
+  /// Opens `path` with SQLITE_OPEN_… `flags`, in a VFS or, with nil, in the operating system's files.
+  init(path: String, flags: Int32, fileSystem: String? = nil) throws(DatabaseError) {
     self.path = path
     var opened: OpaquePointer?
-    let code = unsafe sqlite3_open_v2(path, &opened, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
+    let all = flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+    let code = unsafe sqlite3_open_v2(path, &opened, all, fileSystem)
     guard code == SQLITE_OK, let handle = unsafe opened else {
       let text = unsafe String(cString: sqlite3_errstr(code))
       unsafe sqlite3_close_v2(opened)

@@ -40,7 +40,9 @@ enum MapPage {
     let seq = unsafe UInt64(littleEndian: image.loadUnaligned(as: UInt64.self))
     let stored = unsafe UInt32(littleEndian: image.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
     let computed = unsafe checksum(of: image, key: key, seq: seq)
-    guard stored == computed else { return .failure(.checksum(stored: stored, computed: computed)) }
+    guard stored == computed || Canary.trustsDamagedPages.isOut else {
+      return .failure(.checksum(stored: stored, computed: computed))
+    }
     return .success(seq)
   }
 

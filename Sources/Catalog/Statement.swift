@@ -66,16 +66,6 @@ final class Statement {
     return self
   }
 
-  /// Binds bytes that are copied.
-  @discardableResult
-  func bind(_ index: Int32, copying bytes: [UInt8]) -> Statement {
-    let code = unsafe bytes.withUnsafeBytes {
-      unsafe gnomon_sqlite3_bind_blob_copy(handle, index, $0.baseAddress, UInt64($0.count))
-    }
-    precondition(code == SQLITE_OK)
-    return self
-  }
-
   /// Binds bytes that must stay as they are until the statement has run.
   @discardableResult
   func bind(_ index: Int32, borrowing bytes: UnsafeRawBufferPointer) -> Statement {

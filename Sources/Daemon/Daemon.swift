@@ -64,7 +64,7 @@ final class Daemon {
       pool.reactors = handles
       let environment = ReactorEnvironment(
         shared: pool.shared, exports: pool.exports, limits: limits(configuration.limits),
-        background: pool, reactors: handles,
+        tuning: ServiceTuning(configuration.nbd), background: pool, reactors: handles,
         stores: Dictionary(uniqueKeysWithValues: pool.stores.map { ($0.record.id, $0.descriptor.raw) }),
         listeners: listeners.descriptors)
       // The one that accepts clients comes last: it hands them to all.
@@ -147,7 +147,7 @@ final class Daemon {
     let failure = Outcome()
     let isFlushed = waiting("the last flush did not end in time") { done in
       reactors[0].post(
-        .flush {
+        .flush(nil) {
           failure.set($0.map { "\($0)" })
           done()
         })
@@ -167,6 +167,14 @@ final class Daemon {
     let isDone = signal.wait(seconds: Self.shutdownSeconds)
     if !isDone { log.error(complaint) }
     return isDone
+  }
+}
+
+extension ServiceTuning {
+  init(_ nbd: Configuration.NBD) {
+    self.init()
+    offersChunks = nbd.structuredReplies
+    busyPollMicroseconds = nbd.busyPollMicroseconds
   }
 }
 

@@ -21,8 +21,8 @@ final class Pool: PoolBackground {
   let reclaimThread: WorkThread
   /// For files and devices that the control plane opens and writes to.
   let controlThread: WorkThread
-  /// Deleted or cut volumes whose slots are still being given back.
-  private let releases = Atomic<Int>(0)
+  /// Deleted or cut volumes whose slots are still being given back, once for each time.
+  private let releasing = Mutex<[VolumeID]>([])
   private let lock: PoolLock
   private let openStores: Mutex<[StoreID: FileStore]>
   private let reactorList = Mutex<[ReactorHandle]>([])
@@ -30,7 +30,7 @@ final class Pool: PoolBackground {
 
   /// Journal bytes from which it is folded into the map pages while the catalog has nothing else to do.
   private static let foldFromBytes: UInt64 = 4 << 20
-  /// Map pages that one step of folding rewrites: bounds how long a commit waits behind it.
+  /// Map pages that one step of folding or clearing changes: bounds how long a commit waits behind it.
   private static let pagesPerFold = 64
 
   /// Slots that one step gives back: bounds how long others wait for the thread, and the memory it takes.
@@ -48,16 +48,16 @@ final class Pool: PoolBackground {
     for store in try catalog.stores() {
       stores[store.id] = try FileStore(opening: store, pool: catalog.pool.uuid)
     }
-    var volumes: [Volume] = []
-    for var volume in try catalog.volumes() {
-      if readOnlyNames.contains(volume.name) { volume.readOnly = true }
-      volumes.append(try Self.load(volume, from: catalog))
+    var maps = try PoolMaps(loading: catalog)
+    for index in maps.volumes.indices where readOnlyNames.contains(maps.volumes[index].record.name) {
+      maps.volumes[index].record.readOnly = true
     }
     for store in stores.values.sorted(by: { $0.record.id < $1.record.id }) {
-      let allocator = try Self.slots(of: store, taken: volumes)
+      let allocator = try maps.slots(of: store.record, capacityBytes: store.capacityBytes)
       shared.placement.add(store.record.id, tier: store.record.tier, allocator: allocator)
     }
-    try Self.checkStoresExist(volumes, stores)
+    try maps.checkStores(stores.keys)
+    let volumes = maps.volumes.map { Volume($0.record, map: $0.map) }
     try Self.checkExist(readOnlyNames, volumes)
     openStores = Mutex(stores)
     (catalogThread, reclaimThread, controlThread) = try Self.startThreads()
@@ -65,7 +65,7 @@ final class Pool: PoolBackground {
     for store in stores.values { introduce(store) }
     catalog.releaseThread()
     // A deletion may have been interrupted.
-    purgeDeletedVolumes()
+    purgeInBackground()
   }
 
   private static func startThreads() throws(GnomonError) -> (WorkThread, WorkThread, WorkThread) {
@@ -89,62 +89,6 @@ final class Pool: PoolBackground {
       .notFound, "there is no volume \(name) to export read-only",
       cause: "the configuration's 'readOnly' or --read-only names it",
       remedy: volumes.isEmpty ? nil : "name one of: " + volumes.map(\.name).joined(separator: ", "))
-  }
-
-  // MARK: Loading
-
-  static func load(_ record: VolumeRecord, from catalog: Catalog) throws(GnomonError) -> Volume {
-    let map = try makeMap(record)
-    try unsafe map.load { (entries) throws(GnomonError) in
-      unsafe try catalog.loadMap(of: record, into: entries)
-    }
-    return Volume(record, map: map)
-  }
-
-  static func makeMap(_ record: VolumeRecord) throws(GnomonError) -> ExtentMap {
-    do throws(SystemError) {
-      return try ExtentMap(
-        volume: record.id, extentBytes: record.extentBytes, extentCount: record.extentCount)
-    } catch {
-      throw GnomonError(
-        .system, "no memory for the extent map of volume \(record.name)", cause: error.description,
-        remedy: "it needs 8 bytes for each of its \(record.extentCount) extents")
-    }
-  }
-
-  /// The free slots of a store, given the volumes that lie on it.
-  private static func slots(of store: FileStore, taken volumes: [Volume]) throws(GnomonError) -> SlotAllocator
-  {
-    var allocator = SlotAllocator(capacityBytes: store.capacityBytes)
-    var conflict: (volume: String, extent: Int)?
-    for volume in volumes {
-      unsafe volume.map.load { entries in
-        _ = unsafe allocator.markUsed(
-          entries: UnsafeBufferPointer(entries), store: store.record.id, slotBytes: volume.extentBytes
-        ) { if conflict == nil { conflict = (volume.name, $0) } }
-      }
-    }
-    if let conflict {
-      throw GnomonError(
-        .corrupt, "extent \(conflict.extent) of volume \(conflict.volume) lies where another extent does",
-        cause: "its slot in store \(store.record.name) is taken or beyond the end",
-        remedy: "see the whole damage with `gnomon check`")
-    }
-    return allocator
-  }
-
-  private static func checkStoresExist(
-    _ volumes: [Volume], _ stores: [StoreID: FileStore]
-  ) throws(GnomonError) {
-    var isKnown = [Bool](repeating: false, count: 256)
-    for id in stores.keys { isKnown[Int(id.rawValue)] = true }
-    for volume in volumes {
-      let stray = volume.map.firstEntry { !isKnown[Int($0.store.rawValue)] }
-      guard let stray else { continue }
-      throw GnomonError(
-        .corrupt, "extent \(stray) of volume \(volume.name) lies in a store that does not exist",
-        remedy: "see the whole damage with `gnomon check`")
-    }
   }
 
   // MARK: Stores
@@ -185,28 +129,15 @@ final class Pool: PoolBackground {
 
   func commitMapChanges(_ done: @escaping @Sendable (Int32) -> Void) {
     catalogThread.async { [self] in
-      let deltas = shared.changes.cutDeltas
       do throws(GnomonError) {
-        try appendDeltas(deltas)
+        try catalog.append(shared.changes.cutDeltas)
         done(0)
       } catch {
-        log.error("map changes were not committed; they stay pending", ["cause": error])
-        done(error.code == .full ? -ErrorNumber.noSpace : -ErrorNumber.io)
+        shared.faults.note(.commit, errno: Self.errno(of: error), cause: "\(error)")
+        done(-Self.errno(of: error))
       }
       foldJournal()
     }
-  }
-
-  private func appendDeltas(_ deltas: [MapDelta]) throws(GnomonError) {
-    var failure: GnomonError?
-    unsafe deltas.withUnsafeBufferPointer { buffer in
-      do throws(GnomonError) {
-        unsafe try catalog.append(buffer)
-      } catch {
-        failure = error
-      }
-    }
-    if let failure { throw failure }
   }
 
   /// Folds a piece of the journal, and the rest after whatever else waits.
@@ -215,7 +146,20 @@ final class Pool: PoolBackground {
     do throws(GnomonError) {
       if try catalog.checkpoint(pagesMax: Self.pagesPerFold) { catalogThread.async { self.foldJournal() } }
     } catch {
-      log.warning("the journal was not folded", ["cause": error])
+      shared.faults.note(.fold, errno: Self.errno(of: error), cause: "\(error)")
+    }
+  }
+
+  private static func errno(of error: GnomonError) -> Int32 {
+    error.code == .full ? ErrorNumber.noSpace : ErrorNumber.io
+  }
+
+  func report(_ faults: [Fault]) {
+    let volumes = exports.volumes
+    for fault in faults {
+      FaultLog().write(
+        fault, store: fault.store.flatMap { store($0)?.record.name },
+        volume: fault.volume.flatMap { id in volumes.first { $0.id == id }?.name })
     }
   }
 
@@ -230,60 +174,70 @@ final class Pool: PoolBackground {
 
   /// Gives slots back that nothing refers to: their space to the file system, the slots to placement.
   func release(_ slots: [RetiredSlot]) {
-    let sorted = slots.sorted { ($0.store, $0.slot * $0.slotBytes) < ($1.store, $1.slot * $1.slotBytes) }
-    var position = 0
-    while position < sorted.count {
-      let first = sorted[position]
-      let start = first.slot * first.slotBytes
-      var end = start
-      // Neighbours are discarded in one call.
-      while position < sorted.count, sorted[position].store == first.store,
-        sorted[position].slot * sorted[position].slotBytes == end
-      {
-        end += sorted[position].slotBytes
-        position += 1
-      }
-      guard let store = store(first.store) else { continue }
+    for run in RetiredSlot.runs(of: slots) {
+      guard let store = store(run.store) else { continue }
       do throws(SystemError) {
-        try store.discard(offset: store.dataOffset + start, length: end - start)
+        try store.discard(offset: store.dataOffset + run.start, length: run.length)
       } catch {
-        log.warning("space was not given back", ["store": store.record.name, "cause": error])
+        shared.faults.note(.discard, store: first.store, errno: error.errno)
       }
     }
-    for slot in sorted { shared.placement.release(slot.store, slot: slot.slot, slotBytes: slot.slotBytes) }
+    for slot in slots { shared.placement.release(slot.store, slot: slot.slot, slotBytes: slot.slotBytes) }
   }
 
-  /// Gives slots back piece by piece in the background; the catalog has forgotten them, nobody uses them.
-  func releaseInBackground(_ entries: [MapEntry], slotBytes: UInt64) {
-    releases.add(1, ordering: .sequentiallyConsistent)
-    continueRelease(entries[...], slotBytes: slotBytes)
+  /// Unmaps extents in memory and gives their slots back, piece by piece in the background; the catalog has
+  /// forgotten them, and nobody uses them.
+  func releaseInBackground(_ extents: Range<UInt64>, of volume: Volume) {
+    releasing.withLock { $0.append(volume.id) }
+    continueRelease(extents, of: volume)
   }
 
-  private func continueRelease(_ entries: ArraySlice<MapEntry>, slotBytes: UInt64) {
+  private func continueRelease(_ extents: Range<UInt64>, of volume: Volume) {
     reclaimThread.async { [self] in
-      let piece = entries.prefix(Self.slotsPerRelease)
-      release(piece.map { RetiredSlot(store: $0.store, slot: $0.slot, slotBytes: slotBytes) })
+      var rest = extents
+      let entries = volume.map.unmap(&rest, entriesMax: Self.slotsPerRelease)
+      release(entries.map { RetiredSlot(store: $0.store, slot: $0.slot, slotBytes: volume.extentBytes) })
       for reactor in reactors { reactor.post(.retryParked) }
-      if piece.count < entries.count {
-        continueRelease(entries.dropFirst(piece.count), slotBytes: slotBytes)
+      if rest.isEmpty {
+        releasing.withLock { list in
+          if let index = list.firstIndex(of: volume.id) { list.remove(at: index) }
+        }
       } else {
-        releases.subtract(1, ordering: .sequentiallyConsistent)
+        continueRelease(rest, of: volume)
       }
     }
+  }
+
+  /// Whether extents that were cut off a volume are still being unmapped.
+  func isReleasing(_ volume: Volume) -> Bool {
+    releasing.withLock { $0.contains(volume.id) }
   }
 
   /// Whether slots that nothing refers to any more are still on their way to placement.
   var isReclaiming: Bool {
-    releases.load(ordering: .sequentiallyConsistent) > 0 || shared.reclaimer.pendingCount > 0
+    releasing.withLock { !$0.isEmpty } || shared.reclaimer.pendingCount > 0
   }
 
-  /// Clears away the maps of deleted volumes, a piece at a time, so that commits get in between.
-  func purgeDeletedVolumes() {
+  /// Clears away what the catalog has of maps that nobody needs, a piece at a time.
+  func purgeInBackground() {
     catalogThread.async { [self] in
       do throws(GnomonError) {
-        if try catalog.purge(pagesMax: Self.pagesPerFold) { purgeDeletedVolumes() }
+        if try catalog.purge(pagesMax: Self.pagesPerFold) { purgeInBackground() }
       } catch {
-        log.warning("the map of a deleted volume stays until the next start", ["cause": error])
+        log.warning("the map of a deleted or cut volume stays until the next start", ["cause": error])
+      }
+    }
+  }
+
+  /// Takes a step of catalog work again and again, until it says that there is no more. Commits of the data
+  /// path get in between.
+  func inCatalogSteps(
+    _ step: @escaping @Sendable (Catalog, _ pagesMax: Int) throws(GnomonError) -> Bool
+  ) async throws(GnomonError) {
+    var isMore = true
+    while isMore {
+      isMore = try await catalogThread.perform { [self] () throws(GnomonError) in
+        try step(catalog, Self.pagesPerFold)
       }
     }
   }
@@ -297,6 +251,7 @@ final class Pool: PoolBackground {
     reclaimThread.stop()
     catalogThread.async { self.catalog.close() }
     catalogThread.stop()
+    report(shared.faults.takeDue(at: nil))
     for store in stores { store.unlock() }
     lock.unlock()
   }

@@ -7,6 +7,7 @@ import Platform
 import Primitives
 import Redirection
 import Stores
+import Synchronization
 
 /// Stores come and go.
 extension PoolControl {
@@ -26,11 +27,14 @@ extension PoolControl {
     }
     let record = PoolCreation.record(request, id: id)
     let isNew = unsafe access(record.path, F_OK) != 0
-    let store = try await pool.controlThread.perform { () throws(GnomonError) -> FileStore in
+    try await pool.controlThread.perform { () throws(GnomonError) in
       try FileStore.create(record, pool: pool.record.uuid)
-      return try FileStore(opening: record, pool: pool.record.uuid)
     }
+    let store: FileStore
     do throws(GnomonError) {
+      store = try await pool.controlThread.perform { () throws(GnomonError) in
+        try FileStore(opening: record, pool: pool.record.uuid)
+      }
       // Into the catalog only now that the label is durable; a crash between the two leaves an unused file.
       try await pool.catalogThread.perform { () throws(GnomonError) in try pool.catalog.add(store: record) }
     } catch {
@@ -73,6 +77,11 @@ extension PoolControl {
     }
     let pool = pool
     let id = store.record.id
+    guard !pool.shared.stores.hasFailed(id) else {
+      throw GnomonError(
+        .conflict, "store \(name) has failed", cause: "volumes miss what it lost",
+        remedy: "start the daemon again first")
+    }
     // What a trim or a deletion has freed is on its way back: let it arrive.
     try await flush()
     await waitForReclaim { pool.shared.placement.space(of: id).usedBytes == 0 }
@@ -83,7 +92,12 @@ extension PoolControl {
         remedy: "delete the volumes that use it, or trim them")
     }
     do throws(GnomonError) {
-      try await pool.catalogThread.perform { () throws(GnomonError) in try pool.catalog.remove(store: id) }
+      let removal = Mutex(await pool.catalogThread.perform { pool.catalog.beginRemoval(of: id) })
+      try await pool.inCatalogSteps { (catalog, pagesMax) throws(GnomonError) in
+        try removal.withLock { (state) throws(GnomonError) in
+          try catalog.continueRemoval(&state, pagesMax: pagesMax)
+        }
+      }
     } catch {
       place(store)
       throw error

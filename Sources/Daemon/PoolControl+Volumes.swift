@@ -22,7 +22,7 @@ extension PoolControl {
     let extentBytes = request.extentBytes ?? configuration.volumes.extentBytes
     let volume = try await pool.catalogThread.perform { () throws(GnomonError) -> Volume in
       let record = PoolCreation.record(request, id: try pool.catalog.nextVolumeID(), extentBytes: extentBytes)
-      let map = try Pool.makeMap(record)
+      let map = try PoolMaps.makeMap(record)
       try pool.catalog.add(volume: record)
       return Volume(record, map: map)
     }
@@ -43,6 +43,12 @@ extension PoolControl {
   }
 
   private func grow(_ volume: Volume, to sizeBytes: UInt64) async throws(GnomonError) {
+    // What an earlier shrink cut off must be gone, in memory and in the catalog.
+    while pool.isReleasing(volume) { try? await Task.sleep(for: .milliseconds(5)) }
+    let id = volume.id
+    try await pool.inCatalogSteps { (catalog, pagesMax) throws(GnomonError) in
+      try catalog.purge(pagesMax: pagesMax, of: id)
+    }
     let oldCount = volume.map.extentCount
     do throws(SystemError) {
       try volume.map.grow(to: Self.extentCount(of: volume, sizeBytes: sizeBytes))
@@ -65,7 +71,7 @@ extension PoolControl {
   private func shrink(_ volume: Volume, to sizeBytes: UInt64, force: Bool) async throws(GnomonError) {
     try takeOffline(volume, "shrunk")
     defer { pool.exports.add(volume) }
-    try await flush()
+    try await flush(volume)
     let count = Self.extentCount(of: volume, sizeBytes: sizeBytes)
     let tail = Tail(of: volume, sizeBytes: sizeBytes)
     guard force || (tail == nil && volume.map.isUnmapped(from: count)) else {
@@ -79,16 +85,19 @@ extension PoolControl {
       // First: growing again must not bring it back, even after a crash.
       try await pool.controlThread.perform { () throws(GnomonError) in try tail.clear(in: pool) }
     }
+    // Everything of the volume is in the journal by now; folded here, it is not folded in one go there.
+    let row = await pool.catalogThread.perform { pool.catalog.lastJournalRow }
+    try await pool.inCatalogSteps { (catalog, pagesMax) throws(GnomonError) in
+      try catalog.checkpoint(through: row, pagesMax: pagesMax)
+    }
     try await pool.catalogThread.perform { () throws(GnomonError) in
       try pool.catalog.resize(volume: volume.id, sizeBytes: sizeBytes, dropping: force)
     }
     volume.sizeBytes = sizeBytes
-    // Before anybody can attach: a volume that grows again finds these extents unmapped.
-    await pool.controlThread.perform {
-      let dropped = volume.map.unmapAll(from: count)
-      volume.map.shrink(to: count)
-      pool.releaseInBackground(dropped, slotBytes: volume.extentBytes)
-    }
+    let cut = count..<volume.map.extentCount
+    volume.map.shrink(to: count)
+    pool.purgeInBackground()
+    pool.releaseInBackground(cut, of: volume)
     await waitForReclaim()
   }
 
@@ -105,7 +114,7 @@ extension PoolControl {
     try takeOffline(volume, "deleted")
     let pool = pool
     do throws(GnomonError) {
-      try await flush()
+      try await flush(volume)
       try await pool.catalogThread.perform { () throws(GnomonError) in
         try pool.catalog.delete(volume: volume.id)
       }
@@ -113,10 +122,8 @@ extension PoolControl {
       pool.exports.add(volume)
       throw error
     }
-    pool.purgeDeletedVolumes()
-    await pool.controlThread.perform {
-      pool.releaseInBackground(volume.map.unmapAll(from: 0), slotBytes: volume.extentBytes)
-    }
+    pool.purgeInBackground()
+    pool.releaseInBackground(0..<volume.map.extentCount, of: volume)
     // Whoever deletes to make room finds it, unless there is very much of it.
     await waitForReclaim()
   }

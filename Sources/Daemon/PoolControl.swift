@@ -45,7 +45,19 @@ actor PoolControl: ControlPlane {
   func info(_ store: FileStore) -> StoreInfo {
     let space = pool.shared.placement.space(of: store.record.id)
     return StoreInfo(
-      store.record, usedBytes: space.usedBytes, freeBytes: space.freeBytes, state: state(of: store))
+      store.record, usedBytes: space.usedBytes, freeBytes: space.freeBytes, state: state(of: store),
+      errors: errors(of: store))
+  }
+
+  private func errors(of store: FileStore) -> StoreErrorCounts {
+    let (faults, id) = (pool.shared.faults, store.record.id)
+    return StoreErrorCounts(
+      reads: faults.count(.read, store: id), writes: faults.count(.write, store: id),
+      newExtents: faults.count(.prepare, store: id), synchronizations: faults.count(.synchronize, store: id))
+  }
+
+  private func state(of volume: Volume) -> VolumeState {
+    pool.shared.stores.hasLostWrites(of: volume.map.view.marks) ? .failed : .online
   }
 
   private func state(of store: FileStore) -> StoreState {
@@ -61,7 +73,7 @@ actor PoolControl: ControlPlane {
       name: volume.name, uuid: volume.uuid.description, sizeBytes: volume.sizeBytes,
       extentBytes: volume.extentBytes, readOnly: volume.isReadOnly,
       mappedBytes: volume.map.mappedCount() * volume.extentBytes,
-      connections: pool.exports.attachments(volume.name))
+      connections: pool.exports.attachments(volume.name), state: state(of: volume))
   }
 
   func status() async throws(GnomonError) -> Status {
@@ -77,14 +89,19 @@ actor PoolControl: ControlPlane {
       io: IOCounters(total),
       volumes: volumes.map {
         VolumeStatus(
-          name: $0.name, connections: pool.exports.attachments($0.name), io: IOCounters($0.traffic.counts))
+          name: $0.name, state: state(of: $0), connections: pool.exports.attachments($0.name),
+          io: IOCounters($0.traffic.counts))
       },
       stores: pool.stores.map { store in
         let space = pool.shared.placement.space(of: store.record.id)
         return StoreStatus(
           name: store.record.name, state: state(of: store), usedBytes: space.usedBytes,
-          freeBytes: space.freeBytes)
+          freeBytes: space.freeBytes, errors: errors(of: store))
       },
+      catalog: CatalogStatus(
+        pendingChanges: pool.shared.changes.pendingCount, pendingSlots: pool.shared.reclaimer.pendingCount,
+        commitErrors: pool.shared.faults.count(.commit),
+        refusals: pool.shared.faults.count(.place) + pool.shared.faults.count(.refuse)),
       memory: MemoryStatus(
         residentBytes: ProcessMemory.residentBytes(),
         mapBytes: volumes.reduce(0) { $0 + $1.map.extentCount * 8 }))
@@ -101,14 +118,15 @@ actor PoolControl: ControlPlane {
     return try await operation()
   }
 
-  /// Makes everything acknowledged so far durable, and the map changes committed.
-  func flush() async throws(GnomonError) {
+  /// Makes everything acknowledged so far durable, and the map changes committed: of one volume, or of all.
+  func flush(_ volume: Volume? = nil) async throws(GnomonError) {
     let error = await withCheckedContinuation { continuation in
-      pool.reactors[0].post(.flush { continuation.resume(returning: $0) })
+      pool.reactors[0].post(.flush(volume) { continuation.resume(returning: $0) })
     }
     if let error {
+      let what = volume.map { "volume " + $0.name } ?? "the pool"
       throw GnomonError(
-        .system, "the pool can not be flushed", cause: "\(error)", remedy: "see the daemon's log")
+        .system, "\(what) can not be flushed", cause: "\(error)", remedy: "see the daemon's log")
     }
   }
 

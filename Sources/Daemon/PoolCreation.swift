@@ -10,8 +10,7 @@ enum PoolCreation {
   static func create(
     _ directory: String, _ stores: [StoreRequest], _ volumes: [VolumeRequest]
   ) throws(GnomonError) -> PoolInfo {
-    var generator = SystemRandomNumberGenerator()
-    let pool = PoolRecord(uuid: UUID128(random: &generator), createdSeconds: Int64(time(nil)))
+    let pool = PoolRecord(uuid: newUUID(), createdSeconds: Int64(time(nil)))
     var storeRecords: [StoreRecord] = []
     for (index, request) in stores.enumerated() {
       guard request.kind == .file else { throw volatileStore(request.name) }
@@ -49,18 +48,20 @@ enum PoolCreation {
   }
 
   static func record(_ request: StoreRequest, id: StoreID) -> StoreRecord {
-    var generator = SystemRandomNumberGenerator()
-    return StoreRecord(
-      id: id, uuid: UUID128(random: &generator), name: request.name, kind: request.kind, path: request.path,
+    StoreRecord(
+      id: id, uuid: newUUID(), name: request.name, kind: request.kind, path: request.path,
       sizeBytes: request.sizeBytes, tier: request.tier, region: request.region, zone: request.zone,
       node: request.node, cost: request.cost, cache: request.cache)
   }
 
   static func record(_ request: VolumeRequest, id: VolumeID, extentBytes: UInt64) -> VolumeRecord {
-    var generator = SystemRandomNumberGenerator()
-    return VolumeRecord(
-      id: id, uuid: UUID128(random: &generator), name: request.name, sizeBytes: request.sizeBytes,
+    VolumeRecord(
+      id: id, uuid: newUUID(), name: request.name, sizeBytes: request.sizeBytes,
       extentBytes: extentBytes, readOnly: request.readOnly)
+  }
+
+  private static func newUUID() -> UUID128 {
+    UUID128(randomHigh: .random(in: .min ... .max), randomLow: .random(in: .min ... .max))
   }
 
   static func volatileStore(_ name: String) -> GnomonError {

@@ -14,6 +14,7 @@ public final class ExtentMap: Sendable {
   private static let hugePagesFromBytes = 8 << 20
 
   private let memory: AlignedMemory
+  private let marks: AlignedMemory
   private let count: Atomic<UInt64>
   /// The entries, for the data path; valid as long as this object lives.
   public let view: ExtentMapView
@@ -29,10 +30,11 @@ public final class ExtentMap: Sendable {
       // Address space is limited (ulimit -v): do without room for growth.
       memory = try AlignedMemory(count: bytes, hugePages: hugePages)
     }
+    marks = try AlignedMemory(count: VolumeMarks.bytes)
     count = Atomic(extentCount)
     unsafe view = ExtentMapView(
       base: memory.base.assumingMemoryBound(to: Atomic<UInt64>.self), volume: volume,
-      extentShift: UInt8(extentBytes.trailingZeroBitCount))
+      extentShift: UInt8(extentBytes.trailingZeroBitCount), marks: VolumeMarks(marks.base))
   }
 
   /// Extents that the volume has now.
@@ -83,18 +85,25 @@ public final class ExtentMap: Sendable {
     }
   }
 
-  /// Unmaps all extents from one on, without a journal: the catalog has forgotten them, and nobody uses
-  /// the volume.
+  /// Unmaps extents from the front of a range, without a journal: the catalog has forgotten them, and nobody
+  /// uses them. They may lie beyond an end that the map was shrunk to.
   ///
+  /// - Parameters:
+  ///   - range: where to look; what has been looked at is removed from it.
+  ///   - entriesMax: how many are unmapped at most.
   /// - Returns: where they lay.
-  public func unmapAll(from first: UInt64) -> [MapEntry] {
+  public func unmap(_ range: inout Range<UInt64>, entriesMax: Int) -> [MapEntry] {
     var entries: [MapEntry] = []
-    for extent in first..<max(first, extentCount) {
+    var extent = range.lowerBound
+    while extent < range.upperBound, entries.count < entriesMax {
       let entry = view.entry(extent)
-      guard entry.isMapped else { continue }
-      entries.append(entry.address)
-      view.reset(extent)
+      if entry.isMapped {
+        entries.append(entry.address)
+        view.reset(extent)
+      }
+      extent += 1
     }
+    range = extent..<range.upperBound
     return entries
   }
 }

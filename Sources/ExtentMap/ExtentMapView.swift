@@ -13,17 +13,25 @@ public struct ExtentMapView: BitwiseCopyable, @unchecked Sendable {
   public let volume: VolumeID
   /// log2 of the extent size in bytes.
   public let extentShift: UInt8
+  /// What of the volume is not durable yet.
+  public let marks: VolumeMarks
 
   @inlinable
-  init(base: UnsafeMutablePointer<Atomic<UInt64>>, volume: VolumeID, extentShift: UInt8) {
+  init(
+    base: UnsafeMutablePointer<Atomic<UInt64>>, volume: VolumeID, extentShift: UInt8, marks: VolumeMarks
+  ) {
     unsafe self.base = base
     self.volume = volume
     self.extentShift = extentShift
+    self.marks = marks
   }
 
   /// A view of no map, for entries of a slab that are not in use.
   public static let none = unsafe ExtentMapView(
-    base: .allocate(capacity: 1), volume: VolumeID(rawValue: 0), extentShift: 0)
+    base: .allocate(capacity: 1), volume: VolumeID(rawValue: 0), extentShift: 0, marks: .none)
+
+  /// Whether this is the view of no map.
+  public var isNone: Bool { volume.rawValue == 0 }
 
   /// Bytes of an extent.
   @inlinable public var extentBytes: UInt64 { 1 << UInt64(extentShift) }

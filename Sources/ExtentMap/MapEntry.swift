@@ -14,7 +14,7 @@ public import Primitives
 /// reads as zeros). The high 18 bits exist only while the pool is served.
 ///
 /// - `gate`: somebody is about to change where the extent lies. New writers go to the slow path.
-/// - `shadowed`: the extent has shadow copies; they are looked up beside the map.
+/// - `shadowed`: the extent has shadows; they are looked up beside the map.
 /// - `uncommitted`: the address is newer than the catalog; a durable write needs a map commit too.
 /// - `ranged`: a read-modify-write is going on; writers must take a range lock first.
 /// - `writers`: writes in flight, so that whoever holds the gate knows when they have drained.

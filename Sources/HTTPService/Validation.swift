@@ -23,7 +23,7 @@ public enum Validation {
     guard request.kind == .file else {
       throw GnomonError(
         .invalid, "a store of kind \(request.kind.rawValue) can not be added",
-        cause: "it is volatile, and may hold shadow copies only", remedy: "add a store of kind file")
+        cause: "it is volatile, and may hold shadows only", remedy: "add a store of kind file")
     }
     try checkPath(request.path)
     try checkSize(request.sizeBytes, of: "store '\(request.name)'")

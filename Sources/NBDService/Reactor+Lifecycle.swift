@@ -61,7 +61,9 @@ extension Reactor {
     unsafe connection.pointee.phase = .handshake
     unsafe connection.pointee.socket = socket
     let cold = ColdConnection(
-      peer: peer, handshake: Handshake(directory: environment.exports), secondsLeft: limits.handshakeSeconds)
+      peer: peer,
+      handshake: Handshake(directory: environment.exports, offersChunks: environment.tuning.offersChunks),
+      secondsLeft: limits.handshakeSeconds)
     unsafe connection.pointee.cold = cold
     cold.handshake.start()
     log.debug("client connected", ["peer": peer, "reactor": handle.number])
@@ -262,6 +264,7 @@ extension Reactor {
       }
     }
     redirector.flushInBackground()
+    reportFaults()
     redirector.trimMemory(from: Self.registeredBytes)
     for listener in pausedListeners where !isShuttingDown {
       ring.acceptMany(socket: listener, token: Self.token(.accept, UInt64(listener)))
@@ -294,20 +297,20 @@ extension Reactor {
 
   // MARK: Control plane
 
-  func flushForControl(_ done: @escaping @Sendable (NBDErrno?) -> Void) {
+  func flushForControl(_ volume: Volume?, _ done: @escaping @Sendable (NBDErrno?) -> Void) {
     let request = Request(
-      view: .none, offset: 0, length: 0, flags: [], cookie: UInt64(controlFlushes.count),
+      view: volume?.map.view ?? .none, offset: 0, length: 0, flags: [], cookie: UInt64(controlFlushes.count),
       owner: Self.controlOwner, volumeBytes: 0)
     guard let index = redirector.controlFlush(request) else {
       done(.noMemory)
       return
     }
-    controlFlushes[index] = done
+    controlFlushes[index] = ControlFlush(volume: volume, done: done)
   }
 
   func finishControlFlush(_ operation: UInt32) {
     let error = unsafe redirector.operation(operation).pointee.error
-    controlFlushes.removeValue(forKey: operation)?(error)
+    controlFlushes.removeValue(forKey: operation)?.done(error)
     redirector.release(operation)
     hasReleased = true
   }
@@ -334,6 +337,12 @@ extension Reactor {
     shutDownDone = nil
     done()
   }
+}
+
+/// A flush that the control plane waits for. Its volume is kept as long as the flush uses its map.
+struct ControlFlush {
+  let volume: Volume?
+  let done: @Sendable (NBDErrno?) -> Void
 }
 
 extension Connection {

@@ -36,11 +36,12 @@ final class Reactor {
   /// Transfers on their way to the stores.
   var transfers = TransferQueues()
 
+  private var busyPolling: BusyPolling
   private let completions: UnsafeMutableBufferPointer<Completion>
   private let eventCounter: UnsafeMutablePointer<UInt64>
   private let tick: UnsafeMutablePointer<TimeInterval>
   /// Flushes that the control plane waits for.
-  var controlFlushes: [UInt32: @Sendable (NBDErrno?) -> Void] = [:]
+  var controlFlushes: [UInt32: ControlFlush] = [:]
   var shutDownDone: (@Sendable () -> Void)?
   var isShuttingDown = false
   private var isStopping = false
@@ -55,6 +56,7 @@ final class Reactor {
     self.handle = handle
     self.environment = environment
     limits = environment.limits
+    busyPolling = BusyPolling(maximum: UInt64(environment.tuning.busyPollMicroseconds) * 1000)
     ring = try Ring(submissions: 512, completions: 8192)
     redirector = try Redirector(
       environment.shared, number: handle.number, operationsMax: limits.operationsPerReactorMax,
@@ -100,7 +102,7 @@ final class Reactor {
     while !isStopping {
       settle()
       do throws(SystemError) {
-        try ring.submit(waiting: !redirector.isRetryDue)
+        try submit()
       } catch {
         log.error("the ring has failed", ["cause": error])
         abort()
@@ -108,7 +110,32 @@ final class Reactor {
       let count = unsafe ring.takeCompletions(into: completions)
       for index in 0..<count { unsafe handle(completions[index]) }
       endTransferTurn()
+      if environment.shared.faults.hasNews { reportFaults() }
     }
+  }
+
+  /// Has people told of what failed, if it is time.
+  func reportFaults() {
+    let due = environment.shared.faults.takeDue(at: MonotonicClock.nanoseconds())
+    if !due.isEmpty { environment.background.report(due) }
+  }
+
+  /// Hands everything to the kernel and waits until there is something to do.
+  private func submit() throws(SystemError) {
+    guard !redirector.isRetryDue else { return try ring.submit(waiting: false) }
+    guard busyPolling.maximum > 0, redirector.operationsInUse <= 1 else {
+      return try ring.submit(waiting: true)
+    }
+    let start = MonotonicClock.nanoseconds()
+    if try !poll(from: start) {
+      try ring.submit(waiting: true)
+    }
+    busyPolling.waited(MonotonicClock.nanoseconds() - start)
+  }
+
+  private func poll(from start: UInt64) throws(SystemError) -> Bool {
+    guard busyPolling.window > 0 else { return false }
+    return try ring.submit(pollingUntil: start + busyPolling.window)
   }
 
   // MARK: Completions
@@ -228,7 +255,7 @@ final class Reactor {
     case .committed(let token, let result): redirector.complete(token, result)
     case .deliver(let token, let errno): redirector.deliver(token, errno: errno)
     case .grace: redirector.beginGrace()
-    case .flush(let done): flushForControl(done)
+    case .flush(let volume, let done): flushForControl(volume, done)
     case .shutDown(let done):
       isShuttingDown = true
       shutDownDone = done

@@ -61,6 +61,8 @@ public struct ReactorEnvironment: Sendable {
   public var exports: ExportTable
   /// Bounds of each reactor and connection.
   public var limits: ServiceLimits
+  /// What is traded for what.
+  public var tuning: ServiceTuning
   /// Who does the work that blocks.
   public var background: any PoolBackground
   /// All reactors, by number.
@@ -72,12 +74,13 @@ public struct ReactorEnvironment: Sendable {
 
   /// Takes all as they are.
   public init(
-    shared: SharedState, exports: ExportTable, limits: ServiceLimits, background: any PoolBackground,
-    reactors: [ReactorHandle], stores: [StoreID: Int32], listeners: [Int32]
+    shared: SharedState, exports: ExportTable, limits: ServiceLimits, tuning: ServiceTuning = ServiceTuning(),
+    background: any PoolBackground, reactors: [ReactorHandle], stores: [StoreID: Int32], listeners: [Int32]
   ) {
     self.shared = shared
     self.exports = exports
     self.limits = limits
+    self.tuning = tuning
     self.background = background
     self.reactors = reactors
     self.stores = stores

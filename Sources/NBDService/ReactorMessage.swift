@@ -1,5 +1,6 @@
 public import NBDWire
 public import Primitives
+public import Redirection
 
 /// What other threads tell a reactor.
 public enum ReactorMessage: Sendable {
@@ -15,8 +16,8 @@ public enum ReactorMessage: Sendable {
   case deliver(token: UInt64, errno: UInt32)
   /// Pass a grace period.
   case grace
-  /// Flush for the control plane.
-  case flush(@Sendable (NBDErrno?) -> Void)
+  /// Flush a volume, or all of them, for the control plane.
+  case flush(Volume?, done: @Sendable (NBDErrno?) -> Void)
   /// Finish what is in flight, refuse the rest, close all connections; then call back.
   case shutDown(@Sendable () -> Void)
   /// End the thread.
@@ -29,4 +30,6 @@ public protocol PoolBackground: AnyObject, Sendable {
   func commitMapChanges(_ done: @escaping @Sendable (Int32) -> Void)
   /// Discards and releases the slots that the reclaimer holds ready, then has reactors retry.
   func reclaimSlots()
+  /// Tells people what failed. Any thread; must not wait for anything.
+  func report(_ faults: [Fault])
 }

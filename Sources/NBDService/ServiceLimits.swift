@@ -1,7 +1,7 @@
-/// Bounds of the service (invariant 11). Each is a setting.
+/// Bounds of the service (invariant 11), with the defaults of the settings.
 public struct ServiceLimits: Sendable, Equatable {
   /// Clients connected at once, over all reactors; one more is turned away.
-  public var connectionsMax = 4096
+  public var connectionsMax = 1024
   /// Seconds that a handshake may take.
   public var handshakeSeconds = 10
   /// Requests in flight on one connection; beyond, the socket is not read.

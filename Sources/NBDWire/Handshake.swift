@@ -42,6 +42,7 @@ public struct Handshake: Sendable {
 
   let directory: any ExportDirectory
   let limits: HandshakeLimits
+  let offersChunks: Bool
 
   /// Bytes to be sent, oldest first.
   public internal(set) var output: [UInt8] = []
@@ -66,9 +67,14 @@ public struct Handshake: Sendable {
   var contextSet: ContextSet?
 
   /// A handshake with a new client. Nothing happens before `start`.
-  public init(directory: any ExportDirectory, limits: HandshakeLimits = HandshakeLimits()) {
+  ///
+  /// - Parameter offersChunks: whether structured replies and extended headers are to be had.
+  public init(
+    directory: any ExportDirectory, limits: HandshakeLimits = HandshakeLimits(), offersChunks: Bool = true
+  ) {
     self.directory = directory
     self.limits = limits
+    self.offersChunks = offersChunks
   }
 
   /// Queues the greeting (proto.md "Newstyle negotiation"). Call it once, first.

@@ -13,10 +13,10 @@ public struct UUID128: Hashable, Sendable {
     self.low = low
   }
 
-  /// A random identity (version 4 of RFC 9562) from the given generator.
-  public init(random generator: inout some RandomNumberGenerator) {
-    high = generator.next() & ~0xf000 | 0x4000
-    low = generator.next() & ~(3 << 62) | (2 << 62)
+  /// A random identity (version 4 of RFC 9562) out of 128 random bits, of which it keeps 122.
+  public init(randomHigh: UInt64, randomLow: UInt64) {
+    high = randomHigh & ~0xf000 | 0x4000
+    low = randomLow & ~(3 << 62) | (2 << 62)
   }
 
   /// Parses the written form; nil if it is not one.

@@ -1,3 +1,5 @@
+import ExtentMap
+import NBDWire
 import Primitives
 import Synchronization
 
@@ -9,6 +11,8 @@ final class FlushCoordinator: Sendable {
   struct Waiter {
     var redirector: UInt8
     var token: UInt64
+    /// The volume that it flushes; `none` for all of them.
+    var view: ExtentMapView
   }
 
   enum Entry {
@@ -24,7 +28,7 @@ final class FlushCoordinator: Sendable {
     var isRunning = false
     /// Somebody needs another round after the running one, and does not wait for it.
     var isAnotherDue = false
-    var lastFailed = false
+    var lastCommitError: NBDErrno?
     var current: [Waiter] = []
     var next: [Waiter] = []
     var finished: [Waiter] = []
@@ -53,8 +57,8 @@ final class FlushCoordinator: Sendable {
     }
   }
 
-  /// Whether the last round has failed.
-  var lastRoundFailed: Bool { state.withLock { $0.lastFailed } }
+  /// Why the last round could not commit its map changes; nil if it could.
+  var lastCommitError: NBDErrno? { state.withLock { $0.lastCommitError } }
 
   /// Starts a round that nobody waits for, or has it follow the one that is running.
   ///
@@ -87,14 +91,15 @@ final class FlushCoordinator: Sendable {
 
   /// Ends a round: calls `answer` for everyone it served.
   ///
+  /// - Parameter commitError: why map changes stay pending, if they do.
   /// - Returns: whether the caller leads another round at once.
-  func finish(failed: Bool, _ answer: (Waiter) -> Void) -> Bool {
+  func finish(commitError: NBDErrno?, _ answer: (Waiter) -> Void) -> Bool {
     state.withLock { state in
-      state.lastFailed = failed
+      state.lastCommitError = commitError
       swap(&state.current, &state.finished)
       swap(&state.current, &state.next)
       // Not after a failure: whoever needed it will try again, and the next may fail the same way.
-      let isAnotherDue = state.isAnotherDue && !failed && (stores.isAnyDirty || !changes.isEmpty)
+      let isAnotherDue = state.isAnotherDue && commitError == nil && (stores.isAnyDirty || !changes.isEmpty)
       state.isAnotherDue = false
       state.isRunning = isAnotherDue || !state.current.isEmpty
       for waiter in state.finished { answer(waiter) }

@@ -1,23 +1,6 @@
 public import ExtentMap
-public import Primitives
+import Primitives
 import Synchronization
-
-/// A slot that the map no longer refers to.
-public struct RetiredSlot: Hashable, Sendable {
-  /// The store that it belongs to.
-  public var store: StoreID
-  /// Its number, in units of `slotBytes` from the store's data offset.
-  public var slot: UInt64
-  /// Bytes of the slot: the volume's extent size.
-  public var slotBytes: UInt64
-
-  /// A slot to be given up.
-  public init(store: StoreID, slot: UInt64, slotBytes: UInt64) {
-    self.store = store
-    self.slot = slot
-    self.slotBytes = slotBytes
-  }
-}
 
 /// Map changes that the catalog does not have yet.
 ///
@@ -30,19 +13,45 @@ public final class MapChanges: Sendable {
     var deltas: [MapDelta] = []
     var views: [ExtentMapView] = []
     var retired: [RetiredSlot] = []
+    /// Whose slots they were.
+    var retiredBy: [VolumeID] = []
 
     var isEmpty: Bool { deltas.isEmpty }
+
+    mutating func append(_ extent: UInt64, of view: ExtentMapView, _ entry: MapEntry) {
+      deltas.append(MapDelta(volume: view.volume, extent: extent, entry: entry))
+      views.append(view)
+      view.marks.changeBegan()
+    }
+
+    mutating func append(contentsOf other: Batch) {
+      deltas.append(contentsOf: other.deltas)
+      views.append(contentsOf: other.views)
+      retired.append(contentsOf: other.retired)
+      retiredBy.append(contentsOf: other.retiredBy)
+    }
 
     mutating func removeAll() {
       deltas.removeAll(keepingCapacity: true)
       views.removeAll(keepingCapacity: true)
       retired.removeAll(keepingCapacity: true)
+      retiredBy.removeAll(keepingCapacity: true)
     }
   }
 
   private struct State {
     var pending = Batch()
     var cut = Batch()
+
+    func isFull(_ limit: Int) -> Bool { pending.deltas.count + cut.deltas.count >= limit }
+  }
+
+  enum Unmapping {
+    case done
+    /// The extent's gate is closed; nothing has changed.
+    case gated
+    /// Too many changes wait; nothing has changed.
+    case full
   }
 
   private let state = Mutex(State())
@@ -51,35 +60,47 @@ public final class MapChanges: Sendable {
   /// memory they take and the size of one commit.
   static let flushFrom = 1 << 14
 
-  /// Lets an extent lie in a prepared slot from now on. The caller holds the extent's gate.
+  /// So many changes, those being committed included, may wait for the catalog: then nobody begins another
+  /// (invariant 11). Requests that had begun before may add one each. About 100 bytes a change.
+  public static let waitingMax = 1 << 17
+
+  private let limit: Int
+
+  /// Nothing has changed.
+  init(limit: Int = MapChanges.waitingMax) {
+    self.limit = limit
+  }
+
+  /// Whether as many changes wait for the catalog as may.
+  var isFull: Bool {
+    state.withLock { $0.isFull(limit) }
+  }
+
+  /// Lets an extent lie in a prepared slot from now on. The caller holds the extent's gate, and began when
+  /// there was room for the change.
   func map(_ extent: UInt64, of view: ExtentMapView, to entry: MapEntry) {
     state.withLock { state in
       view.setAddress(extent, entry)
-      state.pending.deltas.append(MapDelta(volume: view.volume, extent: extent, entry: entry))
-      state.pending.views.append(view)
+      state.pending.append(extent, of: view, entry)
     }
   }
 
   /// Unmaps an extent.
-  ///
-  /// - Returns: false if its gate is closed, in which case nothing has changed.
-  func unmap(_ extent: UInt64, of view: ExtentMapView) -> Bool {
+  func unmap(_ extent: UInt64, of view: ExtentMapView) -> Unmapping {
     // Closing the gate ourselves keeps movers and allocations out for these few instructions.
-    guard view.closeGate(extent) else { return false }
+    guard view.closeGate(extent) else { return .gated }
+    defer { view.openGate(extent) }
     let entry = view.entry(extent)
-    guard entry.isMapped else {
-      view.openGate(extent)
-      return true
-    }
-    state.withLock { state in
+    guard entry.isMapped else { return .done }
+    return state.withLock { state in
+      if state.isFull(limit) { return .full }
       view.setAddress(extent, .unmapped)
-      state.pending.deltas.append(MapDelta(volume: view.volume, extent: extent, entry: .unmapped))
-      state.pending.views.append(view)
+      state.pending.append(extent, of: view, .unmapped)
       state.pending.retired.append(
         RetiredSlot(store: entry.store, slot: entry.slot, slotBytes: view.extentBytes))
+      state.pending.retiredBy.append(view.volume)
+      return .done
     }
-    view.openGate(extent)
-    return true
   }
 
   /// Whether nothing waits to be cut.
@@ -108,6 +129,34 @@ public final class MapChanges: Sendable {
     }
   }
 
+  /// Takes the changes of some volumes out of the cut: the catalog never gets them.
+  ///
+  /// What they say of slots stays true until the catalog is loaded again. It still refers to slots that
+  /// these changes gave up, so those are not free; and slots that they map are in use.
+  ///
+  /// - Returns: whether there is anything left to commit.
+  func dropFromCut(where isLost: (ExtentMapView) -> Bool) -> Bool {
+    state.withLock { state in
+      var kept = Batch()
+      var lost: Set<VolumeID> = []
+      for (delta, view) in zip(state.cut.deltas, state.cut.views) {
+        if lost.contains(view.volume) || isLost(view) {
+          lost.insert(view.volume)
+          view.marks.changeEnded()
+        } else {
+          kept.deltas.append(delta)
+          kept.views.append(view)
+        }
+      }
+      for (slot, volume) in zip(state.cut.retired, state.cut.retiredBy) where !lost.contains(volume) {
+        kept.retired.append(slot)
+        kept.retiredBy.append(volume)
+      }
+      if !lost.isEmpty { state.cut = kept }
+      return !state.cut.isEmpty
+    }
+  }
+
   /// The deltas of the cut, for whoever writes them to the catalog.
   public var cutDeltas: [MapDelta] {
     state.withLock { $0.cut.deltas }
@@ -115,22 +164,35 @@ public final class MapChanges: Sendable {
 
   /// The catalog has the cut. Hands over the slots that it gave up, if any: in one step, so that whoever
   /// looks for them finds them here or there.
-  func committed(_ giveUp: ([RetiredSlot]) -> Void) {
+  ///
+  /// - Returns: whether there was no room for more changes, and somebody may be waiting for it.
+  func committed(_ giveUp: ([RetiredSlot]) -> Void) -> Bool {
     state.withLock { state in
+      let wasFull = state.isFull(limit)
       for (delta, view) in zip(state.cut.deltas, state.cut.views) {
         view.markCommitted(delta.extent, delta.entry)
+        view.marks.changeEnded()
       }
       if !state.cut.retired.isEmpty { giveUp(state.cut.retired) }
       state.cut.removeAll()
+      return wasFull
     }
   }
+
+  #if FAULT_INJECTION
+  /// Takes the slots that the cut gave up before their time.
+  func takeRetired() -> [RetiredSlot] {
+    state.withLock { state in
+      defer { state.cut.retired.removeAll() }
+      return state.cut.retired
+    }
+  }
+  #endif
 
   /// The catalog does not have the cut: it goes back to the front of what is pending.
   func commitFailed() {
     state.withLock { state in
-      state.cut.deltas.append(contentsOf: state.pending.deltas)
-      state.cut.views.append(contentsOf: state.pending.views)
-      state.cut.retired.append(contentsOf: state.pending.retired)
+      state.cut.append(contentsOf: state.pending)
       swap(&state.pending, &state.cut)
       state.cut.removeAll()
     }

@@ -21,11 +21,20 @@ public final class Reclaimer: Sendable {
 
   private let state = Mutex(State())
   private let redirectorCount: Int
+  private let limit: Int
   private let changes = Atomic<Int>(0)
 
-  init(redirectorCount: Int) {
+  /// So many slots may be on their way back: then nobody gives up another (invariant 11). Changes that wait
+  /// for the catalog, and trims in their turn, may still add theirs.
+  public static let pendingMax = 1 << 17
+
+  init(redirectorCount: Int, limit: Int = Reclaimer.pendingMax) {
     self.redirectorCount = redirectorCount
+    self.limit = limit
   }
+
+  /// Whether as many slots are on their way back as may.
+  var isFull: Bool { pendingCount >= limit }
 
   /// Adds slots whose unmapping is durable.
   ///

@@ -23,9 +23,26 @@ extension Redirector {
       tryPart(index)
       return
     }
+    if shared.stores.hasLostWrites(of: view.marks) {
+      // The catalog takes no more changes of this volume.
+      view.openGate(extent)
+      released()
+      unsafe op.pointee.error = .io
+      finishPiece(index)
+      return
+    }
+    // Looked at first: room that there is after this is noticed.
+    let spaceChanges = shared.reclaimer.spaceChanges
+    if shared.changes.isFull {
+      view.openGate(extent)
+      released()
+      if !waitForChanges(index, since: spaceChanges) { finishPiece(index) }
+      return
+    }
     unsafe op.pointee.placement = SlotPlacement()
     unsafe op.pointee.result = 0
-    unsafe op.pointee.placementFailure = 0
+    let isAnyFailed = unsafe shared.stores.excludeFailed(from: &op.pointee.placement)
+    unsafe op.pointee.placementFailure = isAnyFailed ? -StoreErrno.io : 0
     placeExtent(index, extent)
   }
 
@@ -53,15 +70,16 @@ extension Redirector {
       flushInBackground()
       return
     }
-    let failure = unsafe op.pointee.placementFailure
-    unsafe op.pointee.error = failure == 0 ? .noSpace : StoreErrno.wire(-failure)
+    let failure = unsafe op.pointee.placementFailure == 0 ? -StoreErrno.noSpace : op.pointee.placementFailure
+    unsafe op.pointee.error = StoreErrno.wire(-failure)
+    shared.faults.note(.place, volume: view.volume, errno: -failure)
     finishPiece(index)
   }
 
   /// Whether slots will be freed for certain. In the order of their way: none is missed as it moves on.
   private func isSpaceComing() -> Bool {
-    // While flushes fail no slot is given up; the client hears of it rather than wait for ever.
-    (shared.changes.hasRetired && !shared.flushes.lastRoundFailed) || shared.reclaimer.pendingCount > 0
+    // While commits fail no slot is given up; the client hears of it rather than wait for ever.
+    (shared.changes.hasRetired && shared.flushes.lastCommitError == nil) || shared.reclaimer.pendingCount > 0
   }
 
   private func prepareSlot(_ index: UInt32) {
@@ -71,7 +89,8 @@ extension Redirector {
     let done = unsafe op.pointee.progress
     switch unsafe op.pointee.prepare {
     case .zeroRange:
-      unsafe emit(.zero, for: index, length: length, offset: offset)
+      let kind: Directive.Kind = Canary.reusesSlotsUnzeroed.isOut ? .reserve : .zero
+      unsafe emit(kind, for: index, length: length, offset: offset)
     case .punchAndReserve:
       unsafe emit(done == 0 ? .punch : .reserve, for: index, length: length, offset: offset)
     case .writeZeros:
@@ -84,7 +103,9 @@ extension Redirector {
     let op = unsafe operation(index)
     let view = unsafe op.pointee.view
     let extent = unsafe op.pointee.cursor >> UInt64(view.extentShift)
-    unsafe shared.stores.markDirty(op.pointee.store)
+    if unsafe op.pointee.result == 0 && shared.stores.hasFailed(op.pointee.store) {
+      unsafe op.pointee.result = -StoreErrno.io
+    }
     if unsafe op.pointee.result != 0 {
       preparationFailed(index, extent)
       return
@@ -99,6 +120,7 @@ extension Redirector {
       return
     }
     let entry = unsafe MapEntry(store: op.pointee.placement.store, slot: op.pointee.placement.slot)
+    unsafe shared.stores.markDirty(op.pointee.store, by: view.marks)
     shared.changes.map(extent, of: view, to: entry)
     view.openGate(extent)
     released()

@@ -1,3 +1,4 @@
+import ExtentMap
 import NBDWire
 import Primitives
 
@@ -8,13 +9,16 @@ extension Redirector {
   /// - Returns: false if there is no room for it now; nothing has happened then.
   public func flush(_ request: Request) -> Bool {
     guard hasRoom(pieces: 1) else { return false }
+    let isDue = writesSinceFlush > 0 || !Canary.flushesOwnReactorOnly.isOut
     flushesAfterOneWrite = writesSinceFlush == 1 ? flushesAfterOneWrite + 1 : 0
     writesSinceFlush = 0
-    enterFlush(make(.flush, request))
+    let index = make(.flush, request)
+    if isDue { enterFlush(index) } else { endFlush(index, nil) }
     return true
   }
 
-  /// Begins a flush for the control plane, which needs to know the operation that will finish.
+  /// Begins a flush for the control plane, which needs to know the operation that will finish: of one volume,
+  /// or of all if the request's view is of none.
   ///
   /// - Returns: nil if there is no room for it now.
   public func controlFlush(_ request: Request) -> UInt32? {
@@ -42,8 +46,9 @@ extension Redirector {
     let op = unsafe operation(index)
     unsafe op.pointee.step = .flushing
     let token = unsafe Token.make(index, op.pointee.generation)
-    switch shared.flushes.enter(FlushCoordinator.Waiter(redirector: number, token: token)) {
-    case .clean: endFlush(index, shared.stores.isAnyFailed ? .io : nil)
+    let view = unsafe op.pointee.view
+    switch shared.flushes.enter(FlushCoordinator.Waiter(redirector: number, token: token, view: view)) {
+    case .clean: endFlush(index, flushError(of: view, commitError: nil))
     case .wait: break
     case .lead: leadRound()
     }
@@ -58,6 +63,13 @@ extension Redirector {
     endFlush(Token.index(token), NBDErrno(rawValue: errno))
   }
 
+  /// How a flush of a volume ends, or of all volumes if `view` is of none.
+  private func flushError(of view: ExtentMapView, commitError: NBDErrno?) -> NBDErrno? {
+    if view.isNone { return shared.stores.isAnyFailed ? .io : commitError }
+    if shared.stores.hasLostWrites(of: view.marks) { return .io }
+    return view.marks.uncommittedChanges > 0 ? commitError : nil
+  }
+
   private func endFlush(_ index: UInt32, _ error: NBDErrno?) {
     let op = unsafe operation(index)
     unsafe op.pointee.error = error
@@ -70,13 +82,12 @@ extension Redirector {
   private func leadRound() {
     let op = unsafe operation(leader)
     unsafe op.pointee.step = .flushing
-    unsafe op.pointee.result = 0
     leaderHasChanges = shared.flushes.begin { store in
+      if Canary.commitsWithoutSynchronizing.isOut { return }
       let token = unsafe Token.make(leader, op.pointee.generation, store: store)
       unsafe op.pointee.commandsPending += 1
       unsafe emit(.synchronize, store: store.rawValue, token: token)
     }
-    if shared.stores.isAnyFailed { unsafe op.pointee.result = -StoreErrno.io }
     if unsafe op.pointee.commandsPending == 0 { endSynchronization() }
   }
 
@@ -88,8 +99,10 @@ extension Redirector {
     }
     if result < 0 {
       // The kernel forgets a failed writeback: asking again would succeed without the data.
-      shared.stores.markFailed(store)
-      unsafe op.pointee.result = result
+      if !Canary.forgetsFailedSynchronization.isOut { shared.stores.markFailed(store) }
+      shared.faults.note(.synchronize, store: store, errno: -result)
+    } else {
+      shared.stores.markSynchronized(store)
     }
     unsafe op.pointee.commandsPending -= 1
     if unsafe op.pointee.commandsPending == 0 { endSynchronization() }
@@ -97,31 +110,39 @@ extension Redirector {
 
   private func endSynchronization() {
     let op = unsafe operation(leader)
-    if unsafe op.pointee.result != 0 {
-      shared.changes.commitFailed()
-      unsafe endRound(StoreErrno.wire(-op.pointee.result))
-    } else if leaderHasChanges {
+    if leaderHasChanges && shared.stores.isAnyFailed {
+      leaderHasChanges = shared.changes.dropFromCut { shared.stores.hasLostWrites(of: $0.marks) }
+    }
+    if leaderHasChanges {
+      #if FAULT_INJECTION
+      if Canary.freesSlotsBeforeCommit.isOut, shared.reclaimer.add(shared.changes.takeRetired()) {
+        unsafe emit(.grace)
+      }
+      #endif
       unsafe op.pointee.step = .joining
       unsafe emit(.commit, token: Token.make(leader, op.pointee.generation))
     } else {
-      endRound(nil)
+      endRound(commitError: nil)
     }
   }
 
   private func endCommit(_ result: Int32) {
-    if result < 0 {
+    if result < 0 && !Canary.forgetsFailedCommits.isOut {
       shared.changes.commitFailed()
-      endRound(StoreErrno.wire(-result))
+      endRound(commitError: StoreErrno.wire(-result))
       return
     }
     var startsGrace = false
-    shared.changes.committed { startsGrace = shared.reclaimer.add($0) }
+    let wasFull = shared.changes.committed { startsGrace = shared.reclaimer.add($0) }
     if startsGrace { unsafe emit(.grace) }
-    endRound(nil)
+    if wasFull { spaceChanged() }
+    endRound(commitError: nil)
   }
 
-  private func endRound(_ error: NBDErrno?) {
-    let leadsOn = shared.flushes.finish(failed: error != nil) { waiter in
+  private func endRound(commitError: NBDErrno?) {
+    let isAnyFailed = shared.stores.isAnyFailed
+    let leadsOn = shared.flushes.finish(commitError: commitError) { waiter in
+      let error = flushError(of: waiter.view, commitError: commitError)
       if waiter.redirector == number {
         endFlush(Token.index(waiter.token), error)
       } else {
@@ -129,12 +150,8 @@ extension Redirector {
           .deliver, store: waiter.redirector, length: UInt64(error?.rawValue ?? 0), token: waiter.token)
       }
     }
-    if error != nil {
-      // Whoever waits for space must not wait for slots that stay where they are.
-      shared.reclaimer.spaceChanged()
-      isRetryDue = true
-      if shared.redirectorCount > 1 { unsafe emit(.wakePeers) }
-    }
+    // Whoever waits for space must not wait for slots that stay where they are.
+    if commitError != nil || isAnyFailed { spaceChanged() }
     if leadsOn { leadRound() }
   }
 }

@@ -85,6 +85,13 @@ extension Redirector {
       }
       return
     }
+    if shared.stores.hasFailed(entry.store) {
+      // Nothing makes it durable any more, and a refused write spoils no flush.
+      unpin(index, extent)
+      unsafe op.pointee.error = .io
+      finishPiece(index)
+      return
+    }
     let part = unsafe PartGeometry(start: op.pointee.cursor, length: op.pointee.partLength)
     if part.hasEdges && !entry.isRanged {
       unpin(index, extent)
@@ -104,7 +111,8 @@ extension Redirector {
       shared.stores.dataOffset(of: entry.store) + entry.slot << UInt64(view.extentShift)
     // A durable write can carry its own durability only if the catalog has the extent's address.
     let isDurable = unsafe op.pointee.flags.contains(.durable) && op.pointee.kind == .write
-    unsafe op.pointee.isSelfDurable = isDurable && !entry.isUncommitted
+    unsafe op.pointee.isSelfDurable =
+      isDurable && (!entry.isUncommitted || Canary.forgetsUncommittedExtents.isOut)
     if part.hasEdges { readEdges(index, part) } else { transfer(index, part) }
   }
 
@@ -188,7 +196,9 @@ extension Redirector {
     let mask = unsafe op.pointee.view.extentBytes - 1
     unsafe emit(
       .write, for: index, length: length, offset: op.pointee.slotOffset + part.blockStart & mask,
-      buffer: op.pointee.buffer, durable: op.pointee.isSelfDurable)
+      buffer: op.pointee.buffer,
+      durable: op.pointee.isSelfDurable && !Canary.ignoresForceUnitAccess.isOut)
+    if Canary.answersBeforeCompletion.isOut { finishTransfer(index) }
   }
 
   func advanceTransfer(_ index: UInt32) {
@@ -214,7 +224,7 @@ extension Redirector {
       unsafe op.pointee.error = StoreErrno.wire(-op.pointee.result)
     }
     if unsafe !op.pointee.isSelfDurable || op.pointee.result != 0 {
-      unsafe shared.stores.markDirty(op.pointee.store)
+      if !Canary.forgetsDirtyMarks.isOut { unsafe shared.stores.markDirty(op.pointee.store, by: view.marks) }
       if unsafe op.pointee.flags.contains(.durable) { unsafe op.pointee.flags.insert(.needsFlush) }
     } else if unsafe shared.stores.hasFailed(op.pointee.store) {
       unsafe op.pointee.error = .io

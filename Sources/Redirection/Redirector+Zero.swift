@@ -46,6 +46,18 @@ extension Redirector {
     let op = unsafe operation(index)
     let view = unsafe op.pointee.view
     let end = unsafe op.pointee.offset + op.pointee.length
+    if shared.stores.hasLostWrites(of: view.marks) {
+      // The catalog takes no more changes of this volume.
+      unsafe op.pointee.error = .io
+      finishRequest(index)
+      return
+    }
+    // Looked at first: room that there is after this is noticed.
+    let spaceChanges = shared.reclaimer.spaceChanges
+    if shared.reclaimer.isFull {
+      waitForSpace(index, since: spaceChanges)
+      return
+    }
     for _ in 0..<Self.extentsPerTurn {
       let cursor = unsafe op.pointee.cursor
       guard cursor < end else {
@@ -55,10 +67,17 @@ extension Redirector {
       let extent = cursor >> UInt64(view.extentShift)
       let extentStart = extent << UInt64(view.extentShift)
       let extentEnd = extentStart + view.extentBytes
-      let isWhole = unsafe cursor == extentStart && op.pointee.limit >= extentEnd
+      let slack = Canary.missesExtentEdge.isOut ? Block.bytes : 0
+      let isWhole = unsafe cursor == extentStart && op.pointee.limit + slack >= extentEnd
       if unsafe isWhole && !op.pointee.flags.contains(.keepAllocated) {
-        guard shared.changes.unmap(extent, of: view) else {
+        switch shared.changes.unmap(extent, of: view) {
+        case .done: break
+        case .gated:
           park(index)
+          return
+        case .full:
+          released()
+          if !waitForChanges(index, since: spaceChanges) { finishRequest(index) }
           return
         }
         released()

@@ -124,6 +124,9 @@ public final class Redirector {
     slab.release(index)
   }
 
+  /// Requests and their pieces that are not released yet.
+  public var operationsInUse: Int { slab.capacity - 1 - slab.freeCount }
+
   /// The memory of all buffers, for registration with the ring.
   public var bufferMemory: UnsafeMutableRawBufferPointer {
     unsafe UnsafeMutableRawBufferPointer(start: arena.base, count: arena.count)
@@ -259,6 +262,7 @@ public final class Redirector {
   public func complete(_ token: UInt64, _ result: Int32) {
     let index = Token.index(token)
     let op = unsafe operation(index)
+    if Canary.answersBeforeCompletion.isOut, isAnswered(index, token) { return }
     guard unsafe op.pointee.generation == Token.generation(token) else {
       preconditionFailure("a completion for an operation that has ended")
     }
@@ -268,12 +272,35 @@ public final class Redirector {
     }
     if result < 0 {
       if unsafe op.pointee.result == 0 { unsafe op.pointee.result = result }
+      noteFault(index, result)
     } else if unsafe result != Token.expectedBytes(token) && op.pointee.result == 0 {
       // A store that gives less than was asked for has been truncated under us.
       unsafe op.pointee.result = -StoreErrno.io
+      noteFault(index, -StoreErrno.io, cause: "\(result) bytes instead of \(Token.expectedBytes(token))")
     }
     unsafe op.pointee.commandsPending -= 1
     if unsafe op.pointee.commandsPending == 0 { advance(index) }
+  }
+
+  private func noteFault(_ index: UInt32, _ result: Int32, cause: String? = nil) {
+    let op = unsafe operation(index)
+    let kind: FaultKind =
+      switch unsafe op.pointee.step {
+      case .preparing: .prepare
+      case .readingEdges: .read
+      default: unsafe op.pointee.kind == .read ? .read : .write
+      }
+    // There is another way to make zeros; whoever asked goes on with it.
+    if unsafe result == -StoreErrno.notSupported && (kind == .prepare || op.pointee.kind == .zero) { return }
+    unsafe shared.faults.note(
+      kind, store: op.pointee.store, volume: op.pointee.view.volume, errno: -result, cause: cause)
+  }
+
+  /// Whether an operation has ended although a directive of it is under way: with a canary only.
+  private func isAnswered(_ index: UInt32, _ token: UInt64) -> Bool {
+    let op = unsafe operation(index)
+    if unsafe op.pointee.generation != Token.generation(token) { return true }
+    return unsafe index != leader && (op.pointee.step == .finished || op.pointee.step == .flushing)
   }
 
   private func advance(_ index: UInt32) {

@@ -7,9 +7,11 @@ public final class SharedState: Sendable {
   /// Free slots, and where a new extent goes.
   public let placement = Placement()
   /// Map changes that the catalog does not have yet.
-  public let changes = MapChanges()
+  public let changes: MapChanges
   /// Slots on their way from retired to free.
   public let reclaimer: Reclaimer
+  /// What has failed.
+  public let faults = FaultLedger()
   let flushes: FlushCoordinator
   let ranges = RangeLocks()
   /// Operations parked in all redirectors: whoever releases something looks here before waking peers.
@@ -18,10 +20,17 @@ public final class SharedState: Sendable {
   public let redirectorCount: Int
 
   /// State for 1 to 255 redirectors.
-  public init(redirectorCount: Int) {
+  ///
+  /// - Parameters:
+  ///   - changesMax: map changes that may wait for the catalog.
+  ///   - slotsMax: slots that may be on their way back.
+  public init(
+    redirectorCount: Int, changesMax: Int = MapChanges.waitingMax, slotsMax: Int = Reclaimer.pendingMax
+  ) {
     precondition((1...255).contains(redirectorCount))
     self.redirectorCount = redirectorCount
-    reclaimer = Reclaimer(redirectorCount: redirectorCount)
+    changes = MapChanges(limit: changesMax)
+    reclaimer = Reclaimer(redirectorCount: redirectorCount, limit: slotsMax)
     flushes = FlushCoordinator(stores: stores, changes: changes)
   }
 }

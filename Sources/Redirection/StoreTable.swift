@@ -1,3 +1,4 @@
+public import ExtentMap
 public import Primitives
 import Synchronization
 
@@ -22,8 +23,11 @@ public final class StoreTable: @unchecked Sendable {
   struct Entry: ~Copyable {
     /// Written since the last synchronization began.
     let isDirty = Atomic<Bool>(false)
-    /// A synchronization failed: what was promised since may be lost, so nothing more is promised.
+    /// A synchronization failed: what was written since the one before may be lost.
     let hasFailed = Atomic<Bool>(false)
+    /// Number of the last synchronization that was begun, and of the last that succeeded.
+    let begun = Atomic<UInt64>(0)
+    let succeeded = Atomic<UInt64>(0)
     let isPresent = Atomic<Bool>(false)
     let dataOffset = Atomic<UInt64>(0)
     let prepare = Atomic<UInt8>(0)
@@ -32,6 +36,11 @@ public final class StoreTable: @unchecked Sendable {
   }
 
   private let entries: UnsafeMutablePointer<Entry>
+  private let failedCount = Atomic<Int>(0)
+  /// No entry from here on has ever been used.
+  private let usedEnd = Atomic<Int>(0)
+
+  private var end: Int { usedEnd.load(ordering: .acquiring) }
 
   /// A table without stores.
   public init() {
@@ -54,11 +63,12 @@ public final class StoreTable: @unchecked Sendable {
     unsafe entries[index].tier.store(tier, ordering: .relaxed)
     unsafe entries[index].isCached.store(isCached, ordering: .relaxed)
     unsafe entries[index].isDirty.store(true, ordering: .relaxed)
-    unsafe entries[index].hasFailed.store(false, ordering: .relaxed)
     unsafe entries[index].isPresent.store(true, ordering: .releasing)
+    _ = usedEnd.max(index + 1, ordering: .releasing)
   }
 
-  /// Forgets a store that nothing refers to any more.
+  /// Forgets a store that nothing refers to any more. That it has failed is not forgotten, since volumes
+  /// still miss what it lost: another of its number counts as failed too.
   public func remove(_ store: StoreID) {
     unsafe entries[Int(store.rawValue)].isPresent.store(false, ordering: .releasing)
   }
@@ -68,7 +78,7 @@ public final class StoreTable: @unchecked Sendable {
     unsafe entries[Int(store.rawValue)].tier.load(ordering: .relaxed)
   }
 
-  /// Whether a synchronization of the store has failed since it was added.
+  /// Whether a synchronization of the store has failed: for good, it can be read and no more.
   public func hasFailed(_ store: StoreID) -> Bool {
     unsafe entries[Int(store.rawValue)].hasFailed.load(ordering: .acquiring)
   }
@@ -87,48 +97,87 @@ public final class StoreTable: @unchecked Sendable {
     return PrepareMethod(rawValue: raw) ?? .writeZeros
   }
 
-  /// Notes that a write has completed which is not durable by itself. Before it is acknowledged.
-  func markDirty(_ store: StoreID) {
-    // Mostly it is dirty already; a load keeps the cache line shared.
+  /// Notes that a write of a volume has completed which is not durable by itself. Before it is acknowledged.
+  func markDirty(_ store: StoreID, by marks: VolumeMarks) {
     let index = Int(store.rawValue)
+    // Read after the write has completed, so the synchronization after this one begins after it.
+    let begun = unsafe entries[index].begun.load(ordering: .sequentiallyConsistent)
+    marks.noteWrite(to: store, until: begun + 1)
+    // Mostly it is dirty already; a load keeps the cache line shared.
     if unsafe !entries[index].isDirty.load(ordering: .sequentiallyConsistent) {
       unsafe entries[index].isDirty.store(true, ordering: .sequentiallyConsistent)
     }
   }
 
+  /// The synchronization that `takeDirty` began last has succeeded.
+  func markSynchronized(_ store: StoreID) {
+    let index = Int(store.rawValue)
+    let begun = unsafe entries[index].begun.load(ordering: .sequentiallyConsistent)
+    unsafe entries[index].succeeded.store(begun, ordering: .sequentiallyConsistent)
+  }
+
+  /// A synchronization has failed. The kernel forgets what it could not write: asking again would succeed
+  /// without the data, so nobody asks again.
   func markFailed(_ store: StoreID) {
-    unsafe entries[Int(store.rawValue)].hasFailed.store(true, ordering: .releasing)
+    let failed = unsafe entries[Int(store.rawValue)].hasFailed.exchange(
+      true, ordering: .acquiringAndReleasing)
+    if !failed { failedCount.add(1, ordering: .acquiringAndReleasing) }
   }
 
   /// Whether some store has failed to synchronize.
-  public var isAnyFailed: Bool {
-    (0..<Self.capacity).contains { index in
-      unsafe entries[index].isPresent.load(ordering: .acquiring)
-        && entries[index].hasFailed.load(ordering: .acquiring)
+  public var isAnyFailed: Bool { failedCount.load(ordering: .acquiring) > 0 }
+
+  /// Whether a failed store has lost, or may have, what a volume wrote. True for good: nothing makes a failed
+  /// store's last writes durable.
+  public func hasLostWrites(of marks: VolumeMarks) -> Bool {
+    guard isAnyFailed else { return false }
+    return (0..<end).contains { index in
+      let store = StoreID(rawValue: UInt8(index))
+      guard hasFailed(store) else { return false }
+      let succeeded = unsafe entries[index].succeeded.load(ordering: .sequentiallyConsistent)
+      return marks.lastSynchronization(neededOf: store) > succeeded
     }
+  }
+
+  /// Keeps an extent away from stores that have failed.
+  ///
+  /// - Returns: whether there are any.
+  func excludeFailed(from placement: inout SlotPlacement) -> Bool {
+    guard isAnyFailed else { return false }
+    for index in 0..<end where hasFailed(StoreID(rawValue: UInt8(index))) {
+      placement.exclude(StoreID(rawValue: UInt8(index)))
+    }
+    return true
   }
 
   /// Whether every store zeroes a range without writing it.
   var allZeroFast: Bool {
-    (0..<Self.capacity).allSatisfy { index in
+    (0..<end).allSatisfy { index in
       unsafe !entries[index].isPresent.load(ordering: .acquiring)
         || entries[index].prepare.load(ordering: .relaxed) == PrepareMethod.zeroRange.rawValue
     }
   }
 
+  /// Whether there is something to synchronize.
   var isAnyDirty: Bool {
-    for index in 0..<Self.capacity where unsafe entries[index].isPresent.load(ordering: .acquiring) {
+    for index in 0..<end where isInUse(index) {
       if unsafe entries[index].isDirty.load(ordering: .sequentiallyConsistent) { return true }
     }
     return false
   }
 
-  /// Calls `body` with each present store that is dirty, after clearing its mark.
+  /// Calls `body` with each store that is dirty, after clearing its mark: its next synchronization begins.
   func takeDirty(_ body: (StoreID) -> Void) {
-    for index in 0..<Self.capacity where unsafe entries[index].isPresent.load(ordering: .acquiring) {
+    for index in 0..<end where isInUse(index) {
       if unsafe entries[index].isDirty.exchange(false, ordering: .sequentiallyConsistent) {
+        unsafe entries[index].begun.add(1, ordering: .sequentiallyConsistent)
         body(StoreID(rawValue: UInt8(index)))
       }
     }
+  }
+
+  private func isInUse(_ index: Int) -> Bool {
+    unsafe entries[index].isPresent.load(ordering: .acquiring)
+      && !entries[index].hasFailed.load(ordering: .acquiring)
   }
 }

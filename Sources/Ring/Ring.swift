@@ -22,7 +22,8 @@ public struct Ring: ~Copyable {
     unsafe ring.initialize(to: io_uring())
     // Completions are handled only when we ask for them: no interrupts of user code, and batches.
     let preferred: [UInt32] = [
-      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, IORING_SETUP_COOP_TASKRUN, 0,
+      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+      IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG, 0,
     ]
     var result: Int32 = 0
     for flags in preferred {
@@ -175,6 +176,22 @@ public struct Ring: ~Copyable {
     guard result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY else {
       throw SystemError("io_uring_enter", errno: -result)
     }
+  }
+
+  /// Hands everything queued to the kernel, then looks for completions without giving up the processor until
+  /// there is one or `deadline` has passed, a time of `MonotonicClock`.
+  ///
+  /// - Returns: whether there is a completion.
+  public func submit(pollingUntil deadline: UInt64) throws(SystemError) -> Bool {
+    try submit(waiting: false)
+    repeat {
+      // Completions wait for the thread to enter the kernel, and these flags say that some do.
+      let flags = unsafe gnomon_sq_flags(ring)
+      if flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW) != 0 { try submit(waiting: false) }
+      if unsafe io_uring_cq_ready(ring) > 0 { return true }
+      gnomon_relax()
+    } while MonotonicClock.nanoseconds() < deadline
+    return false
   }
 
   /// Hands everything queued to the kernel, without looking for completions. What it does not take now it

@@ -1,4 +1,4 @@
-import Catalog
+public import Catalog
 import ExtentMap
 import Glibc
 public import Platform
@@ -26,9 +26,12 @@ public struct PoolCheck: ~Copyable {
     let lock = try PoolLock(directory: directory, waitMilliseconds: waitMilliseconds)
     defer { withExtendedLifetime(lock) {} }
     do {
-      var check = PoolCheck(try Catalog(opening: directory, readOnly: true), directory)
+      let catalog = try Catalog(opening: directory, readOnly: true)
+      defer { catalog.close() }
+      var check = PoolCheck(catalog)
       try check.checkCatalog()
       try check.checkStores()
+      try check.checkLabels()
       try check.checkVolumes()
       return check.finish()
     } catch {
@@ -39,9 +42,20 @@ public struct PoolCheck: ~Copyable {
     }
   }
 
-  private init(_ catalog: Catalog, _ directory: String) {
+  /// Checks everything but the labels of the stores.
+  ///
+  /// - Throws: `system` if the catalog can not be read, `corrupt` if it is too damaged for that.
+  public static func run(on catalog: Catalog) throws(GnomonError) -> CheckReport {
+    var check = PoolCheck(catalog)
+    try check.checkCatalog()
+    try check.checkStores()
+    try check.checkVolumes()
+    return check.finish()
+  }
+
+  private init(_ catalog: Catalog) {
     self.catalog = catalog
-    report = CheckReport(directory: directory)
+    report = CheckReport(directory: catalog.directory)
   }
 
   private mutating func checkCatalog() throws(GnomonError) {
@@ -54,9 +68,11 @@ public struct PoolCheck: ~Copyable {
   }
 
   private mutating func checkStores() throws(GnomonError) {
-    for record in try catalog.stores() {
-      usages.append(StoreUsage(record))
-      guard record.kind == .file else { continue }
+    usages = try catalog.stores().map(StoreUsage.init)
+  }
+
+  private mutating func checkLabels() throws(GnomonError) {
+    for record in usages.lazy.map(\.record) where record.kind == .file {
       do {
         let damaged = try FileStore.inspect(record, pool: catalog.pool.uuid)
         if damaged > 0 {
@@ -162,7 +178,6 @@ public struct PoolCheck: ~Copyable {
         capacityBytes: usage.allocator.capacityBytes, usedBytes: usage.allocator.usedBytes,
         extents: usage.extents)
     }
-    catalog.close()
     return report
   }
 }

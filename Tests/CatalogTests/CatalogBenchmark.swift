@@ -59,6 +59,33 @@ struct CatalogBenchmark {
     }
   }
 
+  /// How long a commit waits while the map of a volume of 16 TiB, all mapped, is cleared away: in one step
+  /// and in the steps that the daemon takes.
+  @Test(arguments: [Int.max, 64])
+  func commitsWhileAMapIsClearedAway(pagesMax: Int) throws {
+    let volumes = [1, 2].map { TemporaryPool.volume($0, extents: 1 << 24) }
+    let pool = try TemporaryPool(volumes: volumes)
+    // What the pages say does not matter here.
+    try pool.tamper(
+      """
+      WITH RECURSIVE page(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM page WHERE number < 4095)
+      INSERT INTO pages SELECT \(MapPage.keys(of: volumes[0].id).lowerBound) + number, randomblob(32784)
+      FROM page
+      """)
+    let catalog = try pool.open()
+    var random = SplitMix(state: 1)
+    try catalog.delete(volume: volumes[0].id)
+    var (steps, longest, sum, isMore) = (0, 0.0, 0.0, true)
+    while isMore {
+      let wait = try milliseconds {
+        isMore = try catalog.purge(pagesMax: pagesMax)
+        try catalog.append(randomDeltas(100, in: volumes[1], &random))
+      }
+      (steps, longest, sum) = (steps + 1, max(longest, wait), sum + wait)
+    }
+    print("4096 pages in \(steps) steps and \(sum) ms; a commit waits for \(longest) ms at most")
+  }
+
   @Test func mapOf64Tebibytes() throws {
     let volume = TemporaryPool.volume(1, extents: 1 << 26)
     let pool = try TemporaryPool(volumes: [volume])

@@ -156,4 +156,79 @@ struct CatalogRecordsTests {
     #expect(
       gnomonError { try catalog.resize(volume: VolumeID(rawValue: 8), sizeBytes: 1) }?.code == .notFound)
   }
+
+  /// A shrink that was interrupted before its pages were cleared away: they mean nothing, now and later.
+  @Test func pagesBeyondTheEndMeanNothing() throws {
+    let pool = try TemporaryPool()
+    let catalog = try pool.open()
+    let id = VolumeID(rawValue: 1)
+    try catalog.add(store: TemporaryPool.store(4))
+    func entry(_ extent: UInt64) -> MapEntry {
+      MapEntry(store: StoreID(rawValue: extent < 4000 ? 0 : 4), slot: extent)
+    }
+    let extents: [UInt64] = [10, 3999, 4000, 4095, 4096, 9999]
+    try catalog.append(extents.map { MapDelta(volume: id, extent: $0, entry: entry($0)) })
+    try catalog.resize(volume: id, sizeBytes: 4000 << 20, dropping: true)
+    let crashed = pool.crashed()
+    func pages() throws -> Int64 {
+      try Database(path: crashed.directory + "/catalog.db", flags: 2).number("SELECT count(*) FROM pages")
+    }
+    #expect(try pages() == 3)
+    do {
+      let again = try Catalog(opening: crashed.directory)
+      let map = try again.map(of: TemporaryPool.volume(1, extents: 4000))
+      #expect(map.indices.filter { map[$0] != 0 } == [10, 3999])
+      // They hold no store.
+      try again.remove(store: StoreID(rawValue: 4))
+      #expect(try again.purge(pagesMax: 1) && again.purge(pagesMax: 1))
+      #expect(try !again.purge(pagesMax: 1))
+      again.close()
+    }
+    #expect(try pages() == 1)
+    // Grown again without having been cleared away first.
+    try catalog.resize(volume: id, sizeBytes: 10_000 << 20)
+    let map = try catalog.map(of: TemporaryPool.volume(1, extents: 10_000))
+    #expect(map.indices.filter { map[$0] != 0 } == [10, 3999])
+  }
+
+  @Test func aStoreIsRemovedInSteps() throws {
+    let pool = try TemporaryPool()
+    let catalog = try pool.open()
+    try catalog.add(store: TemporaryPool.store(4))
+    let (first, second) = (StoreID(rawValue: 0), StoreID(rawValue: 4))
+    let deltas = [0, 5000, 9000].map {
+      MapDelta(volume: VolumeID(rawValue: 1), extent: $0, entry: MapEntry(store: first, slot: $0))
+    }
+    try catalog.append(deltas)
+    var removal = catalog.beginRemoval(of: second)
+    var steps = 0
+    while try catalog.continueRemoval(&removal, pagesMax: 1) {
+      steps += 1
+      // Others change their maps meanwhile.
+      if steps < 20 {
+        try catalog.append([
+          MapDelta(
+            volume: VolumeID(rawValue: 1), extent: 7, entry: MapEntry(store: first, slot: UInt64(7 + steps)))
+        ])
+      }
+      #expect(try catalog.stores().count == 2)
+    }
+    #expect(steps >= 4 && steps < 20)
+    #expect(try catalog.stores().map(\.id) == [first])
+  }
+
+  /// Clearing goes in steps, one of which may come after the end.
+  @Test func aClosedCatalogSaysSo() throws {
+    let pool = try TemporaryPool()
+    let catalog = try pool.open()
+    let id = VolumeID(rawValue: 1)
+    try catalog.append([
+      MapDelta(volume: id, extent: 1, entry: MapEntry(store: StoreID(rawValue: 0), slot: 0))
+    ])
+    while try catalog.checkpoint(pagesMax: 1) {}
+    try catalog.delete(volume: id)
+    catalog.close()
+    #expect(gnomonError { _ = try catalog.purge(pagesMax: 1) }?.code == .unavailable)
+    #expect(gnomonError { _ = try catalog.stores() }?.code == .unavailable)
+  }
 }

@@ -126,8 +126,8 @@ import Testing
           """)
       #expect(
         run("store", "list", environment: ["GNOMON_POOL": pool]).output == """
-          NAME  TIER  STATE      SIZE   USED      FREE  CACHE   PATH
-          fast     0  online  100 GiB  1 MiB  99.9 GiB  direct  /srv/fast.img
+          NAME  ID  TIER  STATE      SIZE   USED      FREE  CACHE   PATH
+          fast   0     0  online  100 GiB  1 MiB  99.9 GiB  direct  /srv/fast.img
 
           """)
       let json = run("volume", "list", "--pool", pool, "--json").output

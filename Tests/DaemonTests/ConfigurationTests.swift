@@ -47,6 +47,7 @@ import Testing
           connections: 7, handshakeSeconds: 8, requestsPerConnection: 9, requestsPerReactor: 2000,
           bytesPerConnection: "64M", bytesPerReactor: 1073741824,
         },
+        nbd: { structuredReplies: false, busyPollMicroseconds: 50 },
         volumes: { extent: "256K" },
       }
       """)
@@ -64,6 +65,8 @@ import Testing
     expected.limits.requestsPerReactor = 2000
     expected.limits.bytesPerConnection = 64 << 20
     expected.limits.bytesPerReactor = 1 << 30
+    expected.nbd.structuredReplies = false
+    expected.nbd.busyPollMicroseconds = 50
     expected.volumes.extentBytes = 256 << 10
     #expect(configuration == expected)
   }

@@ -63,10 +63,14 @@ import Testing
     #expect(view.entry(3).address == Self.place && map.mappedCount() == 2)
     try map.grow(to: 10)
     #expect(map.extentCount == 100_000)
-    #expect(map.unmapAll(from: 4) == [Self.place])
+    view.setAddress(50_000, Self.place)
     map.shrink(to: 4)
     #expect(map.extentCount == 4 && map.mappedCount() == 1)
-    #expect(map.unmapAll(from: 10) == [])
+    // What was cut off is unmapped piece by piece.
+    var cut = 4..<100_000 as Range<UInt64>
+    #expect(map.unmap(&cut, entriesMax: 1) == [Self.place] && cut == 50_001..<100_000)
+    #expect(map.unmap(&cut, entriesMax: 10) == [Self.place] && cut.isEmpty)
+    #expect(map.unmap(&cut, entriesMax: 10) == [])
     try map.grow(to: 100_000)
     #expect(view.entry(99_999) == .unmapped)
     #expect(map.firstEntry { $0.slot == 77 } == 3 && map.firstEntry { $0.slot == 78 } == nil)

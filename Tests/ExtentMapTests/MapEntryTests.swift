@@ -1,5 +1,4 @@
 import Primitives
-import TestSupport
 import Testing
 
 @testable import ExtentMap

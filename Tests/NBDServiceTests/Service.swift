@@ -21,6 +21,8 @@ final class Service: Sendable {
       self.reactor = reactor
     }
 
+    func report(_ faults: [Fault]) {}
+
     func commitMapChanges(_ done: @escaping @Sendable (Int32) -> Void) { done(0) }
 
     func reclaimSlots() {

@@ -1,4 +1,5 @@
 import NBDWire
+import Primitives
 import Testing
 
 @Suite struct BlockStatusBuilderTests {

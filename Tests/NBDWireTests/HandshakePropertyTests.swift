@@ -1,4 +1,5 @@
 import NBDWire
+import Primitives
 import Testing
 
 /// Limits, and properties that hold for every input.

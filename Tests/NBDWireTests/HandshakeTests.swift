@@ -161,6 +161,17 @@ import Testing
     #expect(extended.negotiated?.requestHeaderBytes == 32)
   }
 
+  @Test func repliesInChunksCanBeTurnedOff() {
+    var driver = Driver(Shelf(), offersChunks: false)
+    driver.feed(
+      Client.flags() + Client.structuredReply + Client.extendedHeaders
+        + Client.setContexts("disk", ["base:allocation"]) + Client.go("disk"))
+    #expect(driver.replies?.prefix(2) == [Reply(8, Reply.unsupported), Reply(11, Reply.unsupported)])
+    #expect(driver.replies?[2] == Reply(10, Reply.invalid))
+    #expect(driver.negotiated?.replyFormat == .simple)
+    #expect(driver.negotiated?.export.transmissionFlags.contains(.sendDontFragment) == false)
+  }
+
   @Test func thereIsNoWayBackFromExtendedHeaders() {
     let driver = converse(Client.extendedHeaders + Client.structuredReply + Client.go("disk"))
     #expect(driver.replies?[1] == Reply(8, Reply.extendedRequired))

@@ -130,8 +130,10 @@ struct Driver {
   /// True if the handshake wanted neither input nor to be relieved of output: it would hang.
   var isStuck = false
 
-  init(_ shelf: Shelf = Shelf(), limits: HandshakeLimits = HandshakeLimits()) {
-    handshake = Handshake(directory: shelf, limits: limits)
+  init(
+    _ shelf: Shelf = Shelf(), limits: HandshakeLimits = HandshakeLimits(), offersChunks: Bool = true
+  ) {
+    handshake = Handshake(directory: shelf, limits: limits, offersChunks: offersChunks)
     handshake.start()
   }
 
@@ -190,19 +192,4 @@ func converse(
   var driver = Driver(shelf, limits: limits)
   driver.feed(Client.flags(flags) + bytes)
   return driver
-}
-
-/// SplitMix64: small, seeded, the same everywhere.
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-    return mixed ^ (mixed >> 31)
-  }
 }

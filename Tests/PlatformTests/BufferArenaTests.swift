@@ -1,6 +1,6 @@
 import Glibc
 import Platform
-import TestSupport
+import Primitives
 import Testing
 
 @Suite struct BufferArenaTests {

@@ -1,5 +1,4 @@
 import Primitives
-import TestSupport
 import Testing
 
 @Suite struct UUIDTests {
@@ -19,8 +18,12 @@ import Testing
   @Test func randomOnesSayTheirVersion() {
     var generator = SeededGenerator(seed: 7)
     for _ in 0..<100 {
-      let text = Array(UUID128(random: &generator).description)
+      let high = generator.next()
+      let low = generator.next()
+      let uuid = UUID128(randomHigh: high, randomLow: low)
+      let text = Array(uuid.description)
       #expect(text[14] == "4" && "89ab".contains(text[19]))
+      #expect((uuid.high ^ high) & ~0xf000 == 0 && (uuid.low ^ low) & ~(3 << 62) == 0)
     }
   }
 

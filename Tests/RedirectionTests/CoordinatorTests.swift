@@ -1,4 +1,5 @@
 import ExtentMap
+import NBDWire
 import Primitives
 import Testing
 
@@ -28,23 +29,48 @@ import Testing
     #expect(!hasChanges && shared.changes.cutDeltas.isEmpty && shared.changes.pendingCount == 1)
   }
 
-  @Test func aRoundFollowsIfSomebodyNeedsIt() {
+  @Test func aRoundFollowsIfSomebodyNeedsIt() throws {
     let shared = Self.shared()
+    let map = try ExtentMap(volume: VolumeID(rawValue: 1), extentBytes: 1 << 16, extentCount: 4)
+    defer { withExtendedLifetime(map) {} }
+    let view = map.view
     #expect(shared.flushes.enterInBackground())
     _ = shared.flushes.begin { _ in }
     // Nothing is left to do after the running round.
     #expect(!shared.flushes.enterInBackground())
-    #expect(!shared.flushes.finish(failed: false) { _ in })
-    shared.stores.markDirty(Self.store)
+    #expect(!shared.flushes.finish(commitError: nil) { _ in })
+    shared.stores.markDirty(Self.store, by: view.marks)
     #expect(shared.flushes.enterInBackground())
     _ = shared.flushes.begin { _ in }
-    shared.stores.markDirty(Self.store)
+    shared.stores.markDirty(Self.store, by: view.marks)
     #expect(!shared.flushes.enterInBackground())
-    #expect(shared.flushes.finish(failed: false) { _ in })
+    #expect(shared.flushes.finish(commitError: nil) { _ in })
     // Not after a failure: it would spin.
     #expect(!shared.flushes.enterInBackground())
-    #expect(!shared.flushes.finish(failed: true) { _ in })
-    #expect(shared.flushes.lastRoundFailed)
+    #expect(!shared.flushes.finish(commitError: .io) { _ in })
+    #expect(shared.flushes.lastCommitError == .io)
+  }
+
+  /// A write that ends while its store is being synchronized may be part of what is lost, and is not part of
+  /// what is durable.
+  @Test func aWriteNeedsASynchronizationThatBeganAfterIt() throws {
+    let shared = Self.shared()
+    let map = try ExtentMap(volume: VolumeID(rawValue: 1), extentBytes: 1 << 16, extentCount: 4)
+    let other = try ExtentMap(volume: VolumeID(rawValue: 2), extentBytes: 1 << 16, extentCount: 4)
+    defer { withExtendedLifetime((map, other)) {} }
+    let stores = shared.stores
+    stores.markDirty(Self.store, by: map.view.marks)
+    stores.markDirty(Self.store, by: other.view.marks)
+    stores.takeDirty { _ in }
+    stores.markDirty(Self.store, by: map.view.marks)
+    stores.markSynchronized(Self.store)
+    #expect(stores.isAnyDirty)
+    stores.takeDirty { _ in }
+    stores.markFailed(Self.store)
+    #expect(stores.hasLostWrites(of: map.view.marks) && !stores.hasLostWrites(of: other.view.marks))
+    // Nobody asks it again.
+    #expect(!stores.isAnyDirty)
+    stores.takeDirty { _ in Issue.record("a failed store is synchronized") }
   }
 
   @Test func slotsAreNeverBetweenTwoPlaces() throws {
@@ -52,9 +78,10 @@ import Testing
     let map = try ExtentMap(volume: VolumeID(rawValue: 1), extentBytes: 1 << 16, extentCount: 4)
     defer { withExtendedLifetime(map) {} }
     shared.changes.map(0, of: map.view, to: MapEntry(store: Self.store, slot: 0))
-    #expect(shared.changes.unmap(0, of: map.view))
+    #expect(shared.changes.unmap(0, of: map.view) == .done)
     #expect(shared.changes.hasRetired && shared.changes.cut() && shared.changes.hasRetired)
-    shared.changes.committed { #expect(shared.reclaimer.add($0)) }
+    let wasFull = shared.changes.committed { #expect(shared.reclaimer.add($0)) }
+    #expect(!wasFull)
     #expect(!shared.changes.hasRetired && shared.reclaimer.pendingCount == 1)
     #expect(shared.reclaimer.passed().isReady == false)
     let (isReady, startsAnother) = shared.reclaimer.passed()

@@ -25,7 +25,8 @@ import Testing
     }
     let world = try World(
       seed: seed, stores: stores, volumes: volumes, redirectors: 1 + generator.below(3),
-      bufferBytes: generator.chance(4) ? 1 << 20 : 4 << 20)
+      bufferBytes: generator.chance(4) ? 1 << 20 : 4 << 20,
+      waitingMax: generator.chance(3) ? 1 + generator.below(4) : MapChanges.waitingMax)
     world.weather = .random(&generator)
     return world
   }
@@ -50,7 +51,10 @@ import Testing
         world.needsTurn[number] = true
       }
       if world.generator.chance(crashOnceIn) { try world.crash() }
-      if try !world.step(), world.pending.count >= outstandingMax { try world.settle() }
+      let promises = world.promiseCount
+      let isActive = try world.step()
+      if crashOnceIn > 0, world.promiseCount > promises, world.generator.chance(12) { try world.crash() }
+      if !isActive, world.pending.count >= outstandingMax { try world.settle() }
     }
     try world.settle()
     try world.verifyAtRest()

@@ -20,6 +20,8 @@ final class World {
   var volumes: [WorldVolume]
   let redirectorCount: Int
   let bufferBytes: Int
+  /// Map changes that may wait for the catalog, and slots that may be on their way back.
+  let waitingMax: Int
   var shared: SharedState
   var redirectors: [Redirector] = []
   var jobs: [Job] = []
@@ -43,6 +45,9 @@ final class World {
   /// Whether some store has failed to synchronize in this life.
   var hasFailedStore = false
   var finishedCount = 0
+  /// Flushes and durable requests that have been acknowledged: the moments at which a crash tells most.
+  var promiseCount = 0
+  var synchronizeCount = 0
   var stepCount = 0
   /// More than any world that comes to rest takes.
   static let stepsMax = 200_000
@@ -50,7 +55,7 @@ final class World {
 
   init(
     seed: UInt64, stores: [WorldStore], volumes: [(extentBytes: UInt64, sizeBytes: UInt64)],
-    redirectors: Int = 1, bufferBytes: Int = 4 << 20
+    redirectors: Int = 1, bufferBytes: Int = 4 << 20, waitingMax: Int = MapChanges.waitingMax
   ) throws {
     generator = SeededGenerator(seed: seed)
     self.stores = stores
@@ -59,6 +64,7 @@ final class World {
     }
     redirectorCount = redirectors
     self.bufferBytes = bufferBytes
+    self.waitingMax = waitingMax
     shared = SharedState(redirectorCount: redirectors)
     for volume in self.volumes { model.addVolume(cellCount: volume.cellCount) }
     try begin()
@@ -72,7 +78,7 @@ final class World {
 
   /// Opens the pool as the catalog has it.
   private func begin() throws {
-    shared = SharedState(redirectorCount: redirectorCount)
+    shared = SharedState(redirectorCount: redirectorCount, changesMax: waitingMax, slotsMax: waitingMax)
     hasFailedStore = false
     for (number, store) in stores.enumerated() {
       let id = StoreID(rawValue: UInt8(number))

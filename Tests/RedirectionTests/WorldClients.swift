@@ -139,6 +139,7 @@ extension World {
       if !isAllowed { throw BrokenPromise("\(request.kind) failed with \(error) in clear weather") }
       return
     }
+    if request.kind == .flush || request.flags.contains(.durable) { promiseCount += 1 }
     switch request.kind {
     case .flush: model.flushed(request.volume, issue: entry.issue)
     case .read:

@@ -144,6 +144,7 @@ extension World {
         }
       }
     case .synchronize:
+      synchronizeCount += 1
       if generator.chance(weather.synchronizeError) {
         job.result = -StoreErrno.io
         hasFailedStore = true

@@ -1,5 +1,6 @@
 import CURing
 import Platform
+import Primitives
 import Synchronization
 import TestSupport
 import Testing

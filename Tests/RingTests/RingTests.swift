@@ -103,6 +103,15 @@ import Testing
     #expect(TimeInterval(milliseconds: 1500).nanoseconds == 500_000_000)
   }
 
+  @Test func pollingEndsWithACompletionOrAtTheDeadline() throws {
+    var fixture = try Fixture()
+    #expect(try !fixture.ring.submit(pollingUntil: MonotonicClock.nanoseconds() + 1_000_000))
+    unsafe fixture.ring.write(
+      file: 2, from: fixture.memory.base, count: 512, at: 0, durable: true, token: 1)
+    #expect(try fixture.ring.submit(pollingUntil: MonotonicClock.nanoseconds() + 10_000_000_000))
+    #expect(try fixture.wait(1) == [1: 512])
+  }
+
   @Test func messagesGatherAndScatter() throws {
     var fixture = try Fixture()
     var sockets: (Int32, Int32) = (0, 0)

@@ -4,7 +4,8 @@ A case is a function `name(case)` in a file of `cases/`. It raises to fail, `Ski
 `GNOMON` names the binary under test (default .build/release/gnomon). `STAND_IN=nbdkit` or
 `STAND_IN=qemu-nbd` runs the cases that are not Gnomon's own against another server: a way to
 tell a wrong case from a wrong daemon. `STAND_IN=nbdkit-lossy` loses what it was told to flush: the
-cases about durability must fail on it.
+cases about durability must fail on it. `SANITIZER=address` or `SANITIZER=thread` takes the binary that
+`make asan` or `make tsan` has built; a report of the sanitizer, in whatever process, fails the case.
 """
 import ctypes
 import json
@@ -21,7 +22,9 @@ import nbdraw
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-BINARY = os.path.realpath(os.environ.get("GNOMON", os.path.join(ROOT, ".build/release/gnomon")))
+SANITIZER = os.environ.get("SANITIZER", "")
+BUILD = {"": ".build", "address": ".build/asan", "thread": ".build/tsan"}[SANITIZER]
+BINARY = os.path.realpath(os.environ.get("GNOMON", os.path.join(ROOT, BUILD, "release/gnomon")))
 RIGS = os.path.realpath(os.environ.get("RIGS", os.path.join(ROOT, "../shared/rigs")))
 STAND_IN = os.environ.get("STAND_IN", "")
 PYTHON = "/usr/bin/python3"  # Debian's: the one that python3-libnbd is installed for
@@ -77,6 +80,11 @@ def need(*tools):
             raise Skip(f"{tool} is not installed (make install-deps)")
 
 
+def slowed(seconds):
+    """A bound on the time that the daemon computes, wide enough for a sanitizer."""
+    return seconds * 8 if SANITIZER else seconds
+
+
 def need_gnomon(*but):
     """The case asks for what the stand-ins cannot do, `but` for those that are named."""
     if STAND_IN and STAND_IN.removesuffix("-lossy") not in but:
@@ -106,6 +114,28 @@ def pattern(seed, length):
     """Reproducible bytes without a long run of anything."""
     import random
     return random.Random(seed).randbytes(length)
+
+
+def sanitizer_environment(scratch):
+    """Has every sanitized process below a scratch folder write its reports there."""
+    variable = {"address": "ASAN_OPTIONS", "thread": "TSAN_OPTIONS"}[SANITIZER]
+    options = [os.environ.get(variable), f"log_path={os.path.join(scratch, 'sanitizer')}"]
+    return {variable: ":".join(option for option in options if option)}
+
+
+def sanitizer_reports(scratch):
+    """What the sanitizer found in the processes of a case."""
+    reports = []
+    for name in sorted(os.listdir(scratch)):
+        if name.startswith("sanitizer."):
+            with open(os.path.join(scratch, name), encoding="utf-8", errors="replace") as file:
+                reports.append(file.read())
+    return "\n".join(reports)
+
+
+def summary(reports):
+    """The first line that names a finding."""
+    return next((line for line in reports.splitlines() if "SUMMARY" in line), reports.strip().splitlines()[0])
 
 
 class Case:
@@ -385,6 +415,12 @@ class Daemon:
         """Resident bytes."""
         with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as file:
             return int(re.search(r"VmRSS:\s+(\d+) kB", file.read()).group(1)) * KiB
+
+    def cpu_seconds(self):
+        """Processor time that the process has used."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="utf-8") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     # --- managing
 

@@ -1,4 +1,5 @@
 public import HTTPService
+import NBDService
 public import Platform
 import Primitives
 
@@ -16,6 +17,8 @@ public struct Configuration: Sendable, Equatable {
   public var log = Logging()
   /// Bounds of what clients can take.
   public var limits = Limits()
+  /// How clients are served.
+  public var nbd = NBD()
   /// What volumes get that were created without saying.
   public var volumes = Volumes()
   /// Names of volumes that are exported read-only, whatever the catalog says.
@@ -38,17 +41,28 @@ public struct Configuration: Sendable, Equatable {
   /// Bounds of what clients can take.
   public struct Limits: Sendable, Equatable {
     /// NBD connections at a time.
-    public var connections = 1024
+    public var connections = standard.connectionsMax
     /// Time that a client has for its handshake.
-    public var handshakeSeconds = 10
+    public var handshakeSeconds = standard.handshakeSeconds
     /// Requests of one connection in flight.
-    public var requestsPerConnection = 256
+    public var requestsPerConnection = standard.requestsPerConnectionMax
     /// Requests of one reactor in flight.
-    public var requestsPerReactor = 1024
+    public var requestsPerReactor = standard.operationsPerReactorMax
     /// Bytes of those requests, per connection.
-    public var bytesPerConnection: UInt64 = 40 << 20
+    public var bytesPerConnection = UInt64(standard.bytesPerConnectionMax)
     /// Bytes of those requests, per reactor.
-    public var bytesPerReactor: UInt64 = 96 << 20
+    public var bytesPerReactor = UInt64(standard.bytesPerReactorMax)
+
+    /// What the service would do by itself.
+    private static let standard = ServiceLimits()
+  }
+
+  /// How clients are served.
+  public struct NBD: Sendable, Equatable {
+    /// Whether replies in chunks are offered.
+    public var structuredReplies = true
+    /// How long a reactor with at most one request in flight polls before it sleeps.
+    public var busyPollMicroseconds = 0
   }
 
   /// What volumes get that were created without saying.

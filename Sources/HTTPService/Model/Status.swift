@@ -20,6 +20,8 @@ public struct Status: Codable, Sendable, Equatable {
   public var volumes: [VolumeStatus]
   /// Sorted by name.
   public var stores: [StoreStatus]
+  /// The pool's metadata.
+  public var catalog: CatalogStatus
   /// Where the memory goes.
   public var memory: MemoryStatus
 
@@ -27,7 +29,8 @@ public struct Status: Codable, Sendable, Equatable {
   public init(
     version: String, pid: Int32, uptimeSeconds: UInt64, directory: String, listeners: [String],
     reactors: Int, connections: Int, io: IOCounters = IOCounters(),
-    volumes: [VolumeStatus] = [], stores: [StoreStatus] = [], memory: MemoryStatus
+    volumes: [VolumeStatus] = [], stores: [StoreStatus] = [],
+    catalog: CatalogStatus = CatalogStatus(), memory: MemoryStatus
   ) {
     self.version = version
     self.pid = pid
@@ -39,7 +42,29 @@ public struct Status: Codable, Sendable, Equatable {
     self.io = io
     self.volumes = volumes
     self.stores = stores
+    self.catalog = catalog
     self.memory = memory
+  }
+}
+
+/// What the data path and the catalog owe each other.
+public struct CatalogStatus: Codable, Sendable, Equatable {
+  /// Map changes that the catalog does not have yet.
+  public var pendingChanges: Int
+  /// Slots that are neither in use nor free yet.
+  public var pendingSlots: Int
+  /// Commits that failed since the start.
+  public var commitErrors: UInt64
+  /// Requests that were refused since the start: no store took a new extent, or too many changes are pending.
+  public var refusals: UInt64
+
+  /// Figures that are not known yet are 0.
+  public init(pendingChanges: Int = 0, pendingSlots: Int = 0, commitErrors: UInt64 = 0, refusals: UInt64 = 0)
+  {
+    self.pendingChanges = pendingChanges
+    self.pendingSlots = pendingSlots
+    self.commitErrors = commitErrors
+    self.refusals = refusals
   }
 }
 
@@ -82,14 +107,17 @@ public struct IOCounters: Codable, Sendable, Equatable {
 public struct VolumeStatus: Codable, Sendable, Equatable {
   /// The volume.
   public var name: String
+  /// Whether it serves.
+  public var state: VolumeState
   /// NBD connections that have it open.
   public var connections: Int
   /// What clients asked of it.
   public var io: IOCounters
 
   /// Takes every figure as it is.
-  public init(name: String, connections: Int, io: IOCounters) {
+  public init(name: String, state: VolumeState = .online, connections: Int, io: IOCounters) {
     self.name = name
+    self.state = state
     self.connections = connections
     self.io = io
   }
@@ -105,13 +133,19 @@ public struct StoreStatus: Codable, Sendable, Equatable {
   public var usedBytes: UInt64
   /// Left for extents.
   public var freeBytes: UInt64
+  /// What failed there since the start.
+  public var errors: StoreErrorCounts
 
   /// Takes every figure as it is.
-  public init(name: String, state: StoreState, usedBytes: UInt64, freeBytes: UInt64) {
+  public init(
+    name: String, state: StoreState, usedBytes: UInt64, freeBytes: UInt64,
+    errors: StoreErrorCounts = StoreErrorCounts()
+  ) {
     self.name = name
     self.state = state
     self.usedBytes = usedBytes
     self.freeBytes = freeBytes
+    self.errors = errors
   }
 }
 

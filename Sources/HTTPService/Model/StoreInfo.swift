@@ -4,6 +4,8 @@ public import Primitives
 public struct StoreInfo: Codable, Sendable, Equatable {
   /// Unique within the pool.
   public var name: String
+  /// Its number in the pool, 0 to 255: what BLOCK_STATUS reports as `x-gnomon:store`.
+  public var id: UInt8
   /// Also in the label that the store carries.
   public var uuid: String
   /// What kind of place it is.
@@ -30,14 +32,18 @@ public struct StoreInfo: Codable, Sendable, Equatable {
   public var freeBytes: UInt64
   /// Whether it serves.
   public var state: StoreState
+  /// What failed there since the daemon started.
+  public var errors: StoreErrorCounts
 
   /// Takes every figure as it is.
   public init(
-    name: String, uuid: String, kind: StoreKind, path: String, tier: Int, region: String, zone: String,
+    name: String, id: UInt8, uuid: String, kind: StoreKind, path: String, tier: Int, region: String,
+    zone: String,
     node: String, cost: Double, cache: CacheMode, sizeBytes: UInt64, usedBytes: UInt64, freeBytes: UInt64,
-    state: StoreState
+    state: StoreState, errors: StoreErrorCounts = StoreErrorCounts()
   ) {
     self.name = name
+    self.id = id
     self.uuid = uuid
     self.kind = kind
     self.path = path
@@ -51,15 +57,20 @@ public struct StoreInfo: Codable, Sendable, Equatable {
     self.usedBytes = usedBytes
     self.freeBytes = freeBytes
     self.state = state
+    self.errors = errors
   }
 
   /// What the catalog says about a store, with the figures that only the running daemon knows.
-  public init(_ record: StoreRecord, usedBytes: UInt64, freeBytes: UInt64, state: StoreState) {
+  public init(
+    _ record: StoreRecord, usedBytes: UInt64, freeBytes: UInt64, state: StoreState,
+    errors: StoreErrorCounts = StoreErrorCounts()
+  ) {
     self.init(
-      name: record.name, uuid: record.uuid.description, kind: record.kind, path: record.path,
+      name: record.name, id: record.id.rawValue, uuid: record.uuid.description, kind: record.kind,
+      path: record.path,
       tier: record.tier, region: record.region, zone: record.zone, node: record.node, cost: record.cost,
       cache: record.cache, sizeBytes: record.sizeBytes, usedBytes: usedBytes, freeBytes: freeBytes,
-      state: state)
+      state: state, errors: errors)
   }
 }
 
@@ -67,10 +78,33 @@ public struct StoreInfo: Codable, Sendable, Equatable {
 public enum StoreState: String, Codable, Sendable, CaseIterable {
   /// Open and serving.
   case online
-  /// Open, but its operations fail.
+  /// Open, but not written to: an fdatasync has failed.
   case failed
   /// Known to the catalog, but not opened.
   case offline
+}
+
+/// Operations of a store that failed since the daemon started.
+public struct StoreErrorCounts: Codable, Sendable, Equatable {
+  /// Reads.
+  public var reads: UInt64
+  /// Writes, zeroing among them.
+  public var writes: UInt64
+  /// New extents that the store did not take, full or broken.
+  public var newExtents: UInt64
+  /// Synchronizations: one is enough for the store to be `failed`.
+  public var synchronizations: UInt64
+
+  /// Counters start at 0.
+  public init(reads: UInt64 = 0, writes: UInt64 = 0, newExtents: UInt64 = 0, synchronizations: UInt64 = 0) {
+    self.reads = reads
+    self.writes = writes
+    self.newExtents = newExtents
+    self.synchronizations = synchronizations
+  }
+
+  /// All of them.
+  public var total: UInt64 { reads + writes + newExtents + synchronizations }
 }
 
 /// The answer to `GET /v1/stores`.

@@ -16,11 +16,13 @@ public struct VolumeInfo: Codable, Sendable, Equatable {
   public var mappedBytes: UInt64
   /// NBD connections that have the volume open.
   public var connections: Int
+  /// Whether it serves.
+  public var state: VolumeState
 
   /// Takes every figure as it is.
   public init(
     name: String, uuid: String, sizeBytes: UInt64, extentBytes: UInt64, readOnly: Bool, mappedBytes: UInt64,
-    connections: Int
+    connections: Int, state: VolumeState = .online
   ) {
     self.name = name
     self.uuid = uuid
@@ -29,6 +31,7 @@ public struct VolumeInfo: Codable, Sendable, Equatable {
     self.readOnly = readOnly
     self.mappedBytes = mappedBytes
     self.connections = connections
+    self.state = state
   }
 
   /// What the catalog says about a volume, with the figures that only the running daemon knows.
@@ -38,6 +41,14 @@ public struct VolumeInfo: Codable, Sendable, Equatable {
       extentBytes: record.extentBytes, readOnly: record.readOnly, mappedBytes: mappedBytes,
       connections: connections)
   }
+}
+
+/// Whether a volume serves.
+public enum VolumeState: String, Codable, Sendable, CaseIterable {
+  /// Serving.
+  case online
+  /// A failed store has lost writes of it: it is read, and its flushes fail until the daemon is restarted.
+  case failed
 }
 
 /// The answer to `GET /v1/volumes`.

@@ -29,18 +29,23 @@ extension Command {
     list.add(
       "memory",
       "\(ByteSize(rawValue: memory.residentBytes)) (maps up to \(ByteSize(rawValue: memory.mapBytes)))")
-    var volumes = Table([.init(title: "VOLUME"), .init(title: "CONNECTIONS", alignment: .right)] + ioColumns)
+    let catalog = status.catalog
+    list.add("map changes", "\(catalog.pendingChanges) pending, \(catalog.commitErrors) commits failed")
+    list.add("refused", "\(catalog.refusals) for want of room")
+    var volumes = Table(
+      [.init(title: "VOLUME"), .init(title: "STATE"), .init(title: "CONNECTIONS", alignment: .right)]
+        + ioColumns)
     for volume in status.volumes {
-      volumes.add([volume.name, "\(volume.connections)"] + cells(of: volume.io))
+      volumes.add([volume.name, volume.state.rawValue, "\(volume.connections)"] + cells(of: volume.io))
     }
     var stores = Table([
       .init(title: "STORE"), .init(title: "STATE"), .init(title: "USED", alignment: .right),
-      .init(title: "FREE", alignment: .right),
+      .init(title: "FREE", alignment: .right), .init(title: "ERRORS", alignment: .right),
     ])
     for store in status.stores {
       stores.add([
         store.name, store.state.rawValue, "\(ByteSize(rawValue: store.usedBytes))",
-        "\(ByteSize(rawValue: store.freeBytes))",
+        "\(ByteSize(rawValue: store.freeBytes))", "\(store.errors.total)",
       ])
     }
     return list.text + "\n" + volumes.text + "\n" + stores.text

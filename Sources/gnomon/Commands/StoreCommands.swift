@@ -39,13 +39,15 @@ extension Command {
     let stores = try run.withDaemon { try $0.stores() }
     run.show(StoreList(stores: stores)) {
       var table = Table([
-        .init(title: "NAME"), .init(title: "TIER", alignment: .right), .init(title: "STATE"),
+        .init(title: "NAME"), .init(title: "ID", alignment: .right), .init(title: "TIER", alignment: .right),
+        .init(title: "STATE"),
         .init(title: "SIZE", alignment: .right), .init(title: "USED", alignment: .right),
         .init(title: "FREE", alignment: .right), .init(title: "CACHE"), .init(title: "PATH"),
       ])
       for store in stores {
         table.add([
-          store.name, "\(store.tier)", store.state.rawValue, "\(ByteSize(rawValue: store.sizeBytes))",
+          store.name, "\(store.id)", "\(store.tier)", store.state.rawValue,
+          "\(ByteSize(rawValue: store.sizeBytes))",
           "\(ByteSize(rawValue: store.usedBytes))", "\(ByteSize(rawValue: store.freeBytes))",
           store.cache.rawValue, store.path,
         ])
@@ -68,6 +70,7 @@ extension Command {
     run.show(store) {
       var list = PropertyList()
       list.add("store", store.name)
+      list.add("id", "\(store.id)")
       list.add("uuid", store.uuid)
       list.add("state", store.state.rawValue)
       list.add("kind", store.kind.rawValue)
@@ -81,6 +84,10 @@ extension Command {
       list.add("size", "\(ByteSize(rawValue: store.sizeBytes))")
       list.add("used", "\(ByteSize(rawValue: store.usedBytes))")
       list.add("free", "\(ByteSize(rawValue: store.freeBytes))")
+      list.add(
+        "errors",
+        "\(store.errors.reads) reads, \(store.errors.writes) writes, \(store.errors.newExtents) new extents, "
+          + "\(store.errors.synchronizations) synchronizations")
       return list.text
     }
     return .ok

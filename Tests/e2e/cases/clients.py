@@ -2,6 +2,7 @@
 import json
 import os
 import struct
+import time
 
 from support import (EXTENT, KiB, MiB, PYTHON, STAND_IN, BINARY, die_with_parent, each, eventually, limit, need,
                      need_gnomon, pattern, rig)
@@ -291,6 +292,28 @@ def fio_verifies_while_writes_and_reads_are_mixed(case):
     daemon = case.daemon(volumes={"v": 128 * MiB})
     _fio(case, daemon, "--rw=randrw", "--bsrange=4k-128k", "--iodepth=32", "--size=64m", "--fsync=100",
          "--verify_backlog=256")
+
+
+def simple_replies_only_if_chunks_are_turned_off(case):
+    need("nbdinfo", "nbdcopy")
+    need_gnomon()
+    daemon = case.daemon(volumes={"v": 32 * MiB}, config="{ nbd: { structuredReplies: false } }")
+    assert "simple packets" in case.run("nbdinfo", daemon.uri()).splitlines()[0]
+    source = _image(case, "source", 32 * MiB)
+    case.run("nbdcopy", source, daemon.uri())
+    case.run("nbdcopy", daemon.uri(), case.path("back"))
+    assert _same(source, case.path("back"))
+
+
+def a_polling_reactor_serves_and_rests(case):
+    need_gnomon()
+    daemon = case.daemon(volumes={"v": 64 * MiB}, serve=["--reactors", "1"],
+                         config="{ nbd: { busyPollMicroseconds: 1000 } }")
+    _fio(case, daemon, "--rw=randwrite", "--bs=4k", "--iodepth=1", "--size=8m", "--fsync=4")
+    _fio(case, daemon, "--rw=randwrite", "--bs=4k", "--iodepth=32", "--size=16m")
+    before = daemon.cpu_seconds()
+    time.sleep(2)
+    assert daemon.cpu_seconds() - before < 0.2, "an idle reactor must sleep"
 
 
 @each("direct", "page")

@@ -1,13 +1,14 @@
 /// SplitMix64: small, seeded, the same everywhere.
-package struct SeededGenerator: RandomNumberGenerator {
+public struct SeededGenerator: RandomNumberGenerator {
   private var state: UInt64
 
   /// Starts the sequence of `seed`.
-  package init(seed: UInt64) {
+  public init(seed: UInt64) {
     state = seed
   }
 
-  package mutating func next() -> UInt64 {
+  /// The next 64 bits.
+  public mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
     var mixed = state
     mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
@@ -15,13 +16,13 @@ package struct SeededGenerator: RandomNumberGenerator {
     return mixed ^ (mixed >> 31)
   }
 
-  /// A number below `bound`, which is not 0. Slightly uneven for huge bounds, which no test has.
-  package mutating func below(_ bound: Int) -> Int {
+  /// A number below `bound`, which is not 0. Slightly uneven for huge bounds, which nobody here has.
+  public mutating func below(_ bound: Int) -> Int {
     Int(truncatingIfNeeded: next() >> 1) % bound
   }
 
   /// True once in `oneIn` times; never if that is 0.
-  package mutating func chance(_ oneIn: Int) -> Bool {
+  public mutating func chance(_ oneIn: Int) -> Bool {
     oneIn > 0 && below(oneIn) == 0
   }
 }

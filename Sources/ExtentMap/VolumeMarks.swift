@@ -1,0 +1,64 @@
+import Platform
+public import Primitives
+public import Synchronization
+
+/// What of one volume is not durable yet: for each store the synchronization that its last write there
+/// needs, and how many of its map changes the catalog does not have.
+///
+/// In memory of its own, so that writers of one volume share a cache line with no other's.
+@frozen
+@safe
+public struct VolumeMarks: BitwiseCopyable, @unchecked Sendable {
+  @usableFromInline let words: UnsafeMutablePointer<Atomic<UInt64>>
+
+  /// Stores that there can be.
+  private static let storeCount = 256
+  /// The word behind those of the stores.
+  @usableFromInline static let changesIndex = storeCount
+  static let bytes = (storeCount + 1) * MemoryLayout<UInt64>.size
+
+  /// - Parameter memory: zeros, as many as `bytes` says.
+  init(_ memory: UnsafeMutableRawPointer) {
+    unsafe words = memory.assumingMemoryBound(to: Atomic<UInt64>.self)
+  }
+
+  /// Marks of no volume: for a view of no map.
+  static let none: VolumeMarks = {
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    return unsafe VolumeMarks(memory)
+  }()
+
+  /// A write has ended that will be durable once the store's synchronization of this number has succeeded.
+  @inlinable
+  public func noteWrite(to store: StoreID, until synchronization: UInt64) {
+    let index = Int(store.rawValue)
+    // Mostly it is noted already; a load keeps the cache line shared.
+    if unsafe words[index].load(ordering: .relaxed) < synchronization {
+      _ = unsafe words[index].max(synchronization, ordering: .sequentiallyConsistent)
+    }
+  }
+
+  /// The synchronization of a store that makes all the volume's writes there durable; 0 if there were none.
+  @inlinable
+  public func lastSynchronization(neededOf store: StoreID) -> UInt64 {
+    unsafe words[Int(store.rawValue)].load(ordering: .sequentiallyConsistent)
+  }
+
+  /// Map changes of the volume that the catalog does not have.
+  @inlinable public var uncommittedChanges: UInt64 {
+    unsafe words[Self.changesIndex].load(ordering: .acquiring)
+  }
+
+  /// A map change was made.
+  @inlinable
+  public func changeBegan() {
+    unsafe words[Self.changesIndex].add(1, ordering: .acquiringAndReleasing)
+  }
+
+  /// The catalog has a change, or will never get it.
+  @inlinable
+  public func changeEnded() {
+    unsafe words[Self.changesIndex].subtract(1, ordering: .acquiringAndReleasing)
+  }
+}
