@@ -1,5 +1,6 @@
 """Clients that mean harm: bent sessions with a fixed seed, found cases, and attacks that need a plan."""
 import array
+import json
 import os
 import re
 import socket
@@ -9,7 +10,7 @@ import time
 import hostile
 import nbdraw
 from nbdraw import Command, Option
-from support import KiB, MiB, TiB, each, eventually, limit, need, need_gnomon
+from support import HERE, KiB, MiB, TiB, each, eventually, limit, need, need_gnomon
 
 # One letter and accents of two kinds: to tell such names apart as Unicode does they have to be sorted.
 ACCENTS = ("a" + "\u0301" * 1023 + "\u0323" * 1023).encode()
@@ -32,6 +33,24 @@ def bent_sessions_do_no_harm(case, kind):
     siege = hostile.run(case, kind, seed=20261121, seconds=10)
     case.note(siege.figures())
     assert siege.cases > 50, "hardly anything was tried"
+
+
+def found_cases_do_no_harm(case):
+    """What a siege has found before."""
+    need_gnomon()
+    folder = os.path.join(HERE, "found")
+    names = sorted(os.listdir(folder))
+    assert names
+    sieges = {}
+    for name in names:
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            attack = json.load(file)
+        kind = attack["kind"]
+        if kind not in sieges:
+            sieges[kind] = hostile.Siege(case, kind, seed=1)
+        sieges[kind].take(attack)
+    for siege in sieges.values():
+        siege.lift()
 
 
 @each("names", "contexts")
