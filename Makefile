@@ -4,13 +4,17 @@ CONFIG ?= release
 SWIFT_FLAGS ?= --static-swift-stdlib
 ARGS ?=
 
+# For `make fuzz`: SECONDS in all, and TARGET to fuzz only one.
+SECONDS ?= 600
+TARGET ?=
+
 # For `make bench`: ROUNDS, RUNTIME (seconds a cell), CELLS and SERVERS (comma-separated names).
 ROUNDS ?= 5
 RUNTIME ?= 3
 CELLS ?=
 SERVERS ?=
 
-.PHONY: help install-deps install-build-deps build run test unit e2e asan tsan coverage lint fmt bench bench-limits clean
+.PHONY: help install-deps install-build-deps build run test unit e2e asan tsan coverage fuzz lint fmt bench bench-limits clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,11 +49,14 @@ tsan: install-deps ## The Swift and end-to-end tests with ThreadSanitizer
 coverage: install-build-deps ## Which lines the Swift tests reach; fails if a pure target is below 90 %
 	scripts/coverage
 
+fuzz: install-deps build ## Fuzz what takes bytes from strangers (SECONDS=600, TARGET)
+	Fuzz/run --seconds $(SECONDS) $(if $(TARGET),--target $(TARGET)) $(ARGS)
+
 lint: ## Check the formatting of the Swift sources
 	scripts/lint
 
 fmt: ## Format the Swift sources in place
-	swift format format --in-place --parallel --recursive Package.swift Sources Tests
+	swift format format --in-place --parallel --recursive Package.swift Sources Fuzz Tests
 
 bench: install-deps build ## Benchmark against other NBD servers (ROUNDS, RUNTIME, CELLS, SERVERS)
 	bench/run --rounds $(ROUNDS) --runtime $(RUNTIME) $(if $(CELLS),--cells $(CELLS)) \

@@ -69,8 +69,20 @@ let package = Package(
       "CommandLine", ["TestSupport", "gnomon", "Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),
     tests("Daemon", ["TestSupport", "Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),
     tests("Tidy", []),
+
+    // What fuzzing runs, and the replay of its corpus.
+    .target(
+      name: "FuzzTargets", dependencies: ["Daemon", "HTTPService", "NBDWire", "Platform", "Primitives"],
+      path: "Fuzz/Targets"),
+    tests("Fuzz", ["FuzzTargets"]),
   ]
 )
+
+// libFuzzer brings its own main function and wants every target instrumented: only `make fuzz` builds it.
+if Context.environment["GNOMON_FUZZ"] == "1" {
+  package.targets.append(
+    .executableTarget(name: "gnomon-fuzz", dependencies: ["FuzzTargets"], path: "Fuzz/Driver"))
+}
 
 for target in package.targets where target.type != .system {
   target.swiftSettings = settings

@@ -17,6 +17,8 @@ final class Daemon {
 
   /// Seconds that requests in flight get to end after a signal.
   private static let shutdownSeconds: UInt64 = 30
+  /// Descriptors that clients leave for stores, the catalog, the control API and the daemon's own threads.
+  private static let descriptorsReserved = StoreTable.capacity + 128
   /// Lines that say how a volume is reached; with more volumes, `gnomon volume show` tells it.
   private static let announcedMax = 32
 
@@ -61,7 +63,7 @@ final class Daemon {
       for number in 0..<count { handles.append(try ReactorHandle(number: number)) }
       pool.reactors = handles
       let environment = ReactorEnvironment(
-        shared: pool.shared, exports: pool.exports, limits: ServiceLimits(configuration.limits),
+        shared: pool.shared, exports: pool.exports, limits: limits(configuration.limits),
         tuning: ServiceTuning(configuration.nbd), background: pool, reactors: handles,
         stores: Dictionary(uniqueKeysWithValues: pool.stores.map { ($0.record.id, $0.descriptor.raw) }),
         listeners: listeners.descriptors)
@@ -77,6 +79,19 @@ final class Daemon {
         .system, "the reactors can not be started", cause: error.description,
         remedy: "io_uring needs Linux 6.0 or newer, and must not be disabled (kernel.io_uring_disabled)")
     }
+  }
+
+  /// The limits as they are set, but no more clients than descriptors can be had for.
+  private static func limits(_ settings: Configuration.Limits) -> ServiceLimits {
+    var limits = ServiceLimits(settings)
+    let room = max(1, DescriptorLimit.raise() - descriptorsReserved)
+    if room < limits.connectionsMax {
+      Log("daemon").warning(
+        "fewer connections than 'limits.connections': raise the limit of open files",
+        ["connections": room, "wanted": limits.connectionsMax])
+      limits.connectionsMax = room
+    }
+    return limits
   }
 
   private static func stop(_ reactors: [ReactorHandle]) {

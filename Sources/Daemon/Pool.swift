@@ -179,7 +179,7 @@ final class Pool: PoolBackground {
       do throws(SystemError) {
         try store.discard(offset: store.dataOffset + run.start, length: run.length)
       } catch {
-        shared.faults.note(.discard, store: first.store, errno: error.errno)
+        shared.faults.note(.discard, store: run.store, errno: error.errno)
       }
     }
     for slot in slots { shared.placement.release(slot.store, slot: slot.slot, slotBytes: slot.slotBytes) }

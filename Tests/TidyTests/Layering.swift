@@ -20,7 +20,9 @@ struct Layers: Equatable {
       guard rest.first == "\"" else { continue }
       append(rest)
     }
-    for range in manifest.ranges(of: ".executableTarget(") {
+    for range in manifest.ranges(of: ".executableTarget(")
+    where !manifest[range.upperBound...].prefix(while: { $0 != ")" }).contains("path:") {
+      // With a path of its own it does not lie in `Sources/`: it is no layer.
       append(manifest[range.upperBound...])
     }
   }

@@ -82,6 +82,7 @@ import Testing
     layer(
       "High", ["Low", "CB"]),
     .executableTarget(name: "tool", dependencies: ["High", "Low"]),
+    .executableTarget(name: "rig", dependencies: ["Elsewhere"], path: "Rig"),
     """
 
   @Test func layersAreRead() {

@@ -1,13 +1,13 @@
 import Foundation
 import Testing
 
-/// The checkable part of the style, checked over everything in `Sources/`.
+/// The checkable part of the style, checked over everything in `Sources/`, and file by file in `Fuzz/`.
 @Suite struct TidyTests {
   static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent()
 
-  static func sources() throws -> [SourceText] {
-    let folder = root.appending(path: "Sources")
+  static func sources(in folder: String = "Sources") throws -> [SourceText] {
+    let folder = root.appending(path: folder)
     let names = try FileManager.default.subpathsOfDirectory(atPath: folder.path())
     return try names.filter { $0.hasSuffix(".swift") }.sorted().map { name in
       SourceText(path: name, text: try String(contentsOf: folder.appending(path: name), encoding: .utf8))
@@ -25,7 +25,7 @@ import Testing
   @Test func everyFileFollowsTheRules() throws {
     let sources = try Self.sources()
     #expect(sources.count > 10)
-    let violations = sources.flatMap(FileRules.check)
+    let violations = try (sources + Self.sources(in: "Fuzz")).flatMap(FileRules.check)
     #expect(violations.isEmpty, Self.report(violations))
   }
 

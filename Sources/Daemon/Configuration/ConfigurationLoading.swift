@@ -48,7 +48,7 @@ extension Configuration {
   static let requestsInFlightMax = 16_383
 
   /// Checks what no single key can tell.
-  func check() throws(GnomonError) {
+  package func check() throws(GnomonError) {
     guard reactorCount(cores: 1) * limits.requestsPerReactor <= Self.requestsInFlightMax else {
       throw GnomonError(
         .invalid, "'reactors' times 'limits.requestsPerReactor' is too much",

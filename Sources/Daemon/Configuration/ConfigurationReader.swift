@@ -1,20 +1,22 @@
 import HTTPService
 import Platform
-import Primitives
+package import Primitives
 
 /// Applies a configuration file's text to a configuration, key by key.
 ///
 /// Every error names the key by its path and says what is allowed.
-struct ConfigurationReader {
-  private(set) var configuration: Configuration
+package struct ConfigurationReader {
+  /// The defaults with everything that was read.
+  package private(set) var configuration: Configuration
   private let settings = Setting.all
 
-  init(defaults: Configuration) {
+  /// Begins with what holds where the file says nothing.
+  package init(defaults: Configuration) {
     configuration = defaults
   }
 
   /// Reads a whole file.
-  mutating func read(_ text: [UInt8]) throws(GnomonError) {
+  package mutating func read(_ text: [UInt8]) throws(GnomonError) {
     try read(object: JSONValue(parsing: text, json5: true), at: "")
   }
 

@@ -75,8 +75,8 @@ struct Setting {
         path: "nbd.structuredReplies", kind: .flag(\.nbd.structuredReplies),
         summary:
           "Offers structured replies and extended headers. `false` leaves simple replies only: clients "
-          + "made with libnbd, such as fio, then need two system calls less for a read, but they are not told "
-          + "of holes, and there is no block status."),
+          + "made with libnbd, such as fio, then need two system calls less for a read, but they are not "
+          + "told of holes, and there is no block status."),
       Setting(
         path: "nbd.busyPollMicroseconds", kind: .integer(\.nbd.busyPollMicroseconds, 0...1000),
         summary: "How long a reactor with at most one request in flight looks for the next event before it "

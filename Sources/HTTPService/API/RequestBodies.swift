@@ -1,4 +1,4 @@
-import Primitives
+package import Primitives
 
 extension StoreRequest {
   static let fields = [
@@ -6,7 +6,7 @@ extension StoreRequest {
   ]
 
   /// Reads and checks the body of `POST /v1/stores`.
-  init(json: JSONValue) throws(GnomonError) {
+  package init(json: JSONValue) throws(GnomonError) {
     let fields = try JSONFields(json, allowed: Self.fields)
     self.init(
       name: try fields.required("name", fields.string("name")),
@@ -27,7 +27,7 @@ extension VolumeRequest {
   static let fields = ["name", "sizeBytes", "extentBytes", "readOnly"]
 
   /// Reads and checks the body of `POST /v1/volumes`.
-  init(json: JSONValue) throws(GnomonError) {
+  package init(json: JSONValue) throws(GnomonError) {
     let fields = try JSONFields(json, allowed: Self.fields)
     self.init(
       name: try fields.required("name", fields.string("name")),
@@ -42,7 +42,7 @@ extension VolumeChange {
   static let fields = ["sizeBytes", "force"]
 
   /// Reads and checks the body of `PATCH /v1/volumes/{name}`.
-  init(json: JSONValue) throws(GnomonError) {
+  package init(json: JSONValue) throws(GnomonError) {
     let fields = try JSONFields(json, allowed: Self.fields)
     self.init(
       sizeBytes: try fields.required("sizeBytes", fields.bytes("sizeBytes")),

@@ -1,5 +1,5 @@
 /// A resource of the API, as named by a path.
-enum Route: Sendable, Equatable {
+package enum Route: Sendable, Equatable {
   case pool
   case status
   case stores
@@ -8,7 +8,7 @@ enum Route: Sendable, Equatable {
   case volume(name: String)
 
   /// Parses a path that is still percent-encoded; nil if it names nothing.
-  init?(path: String) {
+  package init?(path: String) {
     let parts = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
     guard parts.count == 3 || parts.count == 4, parts[0].isEmpty, String(parts[1]) == "v1" else { return nil }
     let collection = String(parts[2])
@@ -34,7 +34,7 @@ enum Route: Sendable, Equatable {
   }
 
   /// What can be done to it; HEAD goes wherever GET goes.
-  var methods: [String] {
+  package var methods: [String] {
     switch self {
     case .pool, .status: ["GET", "HEAD"]
     case .stores, .volumes: ["GET", "HEAD", "POST"]

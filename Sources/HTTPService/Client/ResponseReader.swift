@@ -1,9 +1,9 @@
 /// Reads one HTTP/1.1 response from the bytes of a connection, in whatever pieces they come.
 ///
 /// Everything is bounded: a peer that is no HTTP server is found out within a few kilobytes.
-struct ResponseReader {
+package struct ResponseReader {
   /// What is wrong with a response.
-  enum Problem: Error, Equatable {
+  package enum Problem: Error, Equatable {
     case malformed
     case tooLarge
     case truncated
@@ -20,16 +20,22 @@ struct ResponseReader {
   static let chunkLineBytesMax = 64
   static let bodyBytesMax = 64 << 20
 
-  private(set) var status = 0
-  private(set) var body: [UInt8] = []
+  /// The status of the response proper; 0 before it came.
+  package private(set) var status = 0
+  /// What has come of the body.
+  package private(set) var body: [UInt8] = []
   private var pending: [UInt8] = []
-  private var framing: Framing?
-  private(set) var isComplete = false
   /// Where the end of the head can begin; it is nowhere before.
   private var searched = 0
+  private var framing: Framing?
+  /// Whether the whole response is here.
+  package private(set) var isComplete = false
+
+  /// Nothing has come yet.
+  package init() {}
 
   /// Takes the next bytes; what comes after the end of the response is ignored.
-  mutating func feed(_ bytes: some Sequence<UInt8>) throws(Problem) {
+  package mutating func feed(_ bytes: some Sequence<UInt8>) throws(Problem) {
     pending.append(contentsOf: bytes)
     while framing == nil {
       guard let head = takeHead() else {
@@ -44,7 +50,7 @@ struct ResponseReader {
   }
 
   /// Ends the response when the peer has closed the connection.
-  mutating func finish() throws(Problem) {
+  package mutating func finish() throws(Problem) {
     if framing == .untilClosed { isComplete = true }
     if !isComplete { throw .truncated }
   }

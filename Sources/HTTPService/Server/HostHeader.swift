@@ -1,9 +1,9 @@
 /// The `Host` header of a request that came by TCP.
-enum HostHeader {
+package enum HostHeader {
   /// Whether the client means this server: it names an address, `localhost`, or the host listened on.
   ///
   /// Any other name may be one that somebody else's name server points here.
-  static func isTrusted(_ value: String, listeningOn host: String) -> Bool {
+  package static func isTrusted(_ value: String, listeningOn host: String) -> Bool {
     var name = value[...]
     if name.hasPrefix("[") {
       guard let end = name.firstIndex(of: "]") else { return false }

@@ -8,7 +8,7 @@ import time
 
 import nbdraw
 from nbdraw import Command
-from support import BINARY, EXTENT, KiB, MiB, CRASH, each, eventually, limit, need_gnomon, pattern
+from support import BINARY, CRASH, Daemon, EXTENT, KiB, MiB, Skip, each, eventually, limit, need_gnomon, pattern
 
 
 def _refuses(case, daemon, *hints):
@@ -373,3 +373,53 @@ def a_pool_moves_with_its_folder(case):
     daemon.pool = moved
     daemon.start()
     _intact(daemon)
+
+
+def a_full_disk_under_the_catalog_fails_only_flushes_that_need_it(case):
+    need_gnomon()
+    folder = case.path("small")
+    os.makedirs(folder)
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "small", folder], capture_output=True, check=False)
+    if mount.returncode:
+        raise Skip("no tmpfs can be mounted here", allowed=True)
+    case.cleanups.append(lambda: subprocess.run(["umount", "-l", folder], check=False))
+    daemon = Daemon(case, volumes={"a": 64 * MiB, "b": 64 * MiB}, extent=64 * KiB)
+    daemon.pool = os.path.join(folder, "pool")
+    case.daemons.append(daemon)
+    daemon.create()
+    daemon.start()
+    a, b = daemon.client("a"), daemon.client("b")
+    b.write(0, b"b" * 4096)
+    b.flush()
+    ballast = os.path.join(folder, "ballast")
+    with open(ballast, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+    # The catalog's log may have some room left in itself.
+    data, extents, failures = pattern(5, 4096), 0, 0
+    while failures < 5:
+        assert extents < 1000, "the catalog never fills up"
+        a.write(extents * 64 * KiB, data)
+        extents += 1
+        answer = a.call(Command.FLUSH)
+        assert answer.error in (0, nbdraw.ENOSPC, nbdraw.EIO), answer.error
+        failures += answer.error != 0
+    # A volume whose map did not change has nothing to do with it.
+    b.write(0, b"c" * 4096)
+    b.flush()
+    lines = [line for line in daemon.log().splitlines() if "map changes were not committed" in line]
+    assert len(lines) == 1 and "remedy=" in lines[0], lines
+    status = daemon.json("status")
+    assert status["catalog"]["commitErrors"] >= 5 and status["catalog"]["pendingChanges"] >= 5, status["catalog"]
+    os.unlink(ballast)
+    a.flush()
+    for client in (a, b):
+        client.close()
+    daemon.crash()
+    a, b = daemon.client("a"), daemon.client("b")
+    assert b.read(0, 4096) == b"c" * 4096
+    for extent in range(extents):
+        assert a.read(extent * 64 * KiB, 4096) == data

@@ -1,0 +1,77 @@
+import HTTPService
+import Primitives
+
+/// What a client of the control API can say: a line with path and host, and behind it the body.
+///
+/// Properties: a path names the same thing when its name is escaped anew; a body that is accepted is within
+/// every bound and survives being written and read; an error is not much longer than what caused it.
+enum APITarget {
+  @Sendable static func run(_ input: [UInt8]) throws(PropertyFailure) {
+    let line = input.prefix { $0 != UInt8(ascii: "\n") }
+    let words = line.split(separator: UInt8(ascii: " "), maxSplits: 1)
+    try checkPath(String(decoding: words.first ?? [], as: UTF8.self))
+    _ = HostHeader.isTrusted(String(decoding: words.last ?? [], as: UTF8.self), listeningOn: "localhost")
+    let body = Array(input.dropFirst(line.count + 1))
+    if let store = try read(body, StoreRequest.init(json:)) { try checkStore(store) }
+    if let volume = try read(body, VolumeRequest.init(json:)) { try checkVolume(volume) }
+    if let change = try read(body, VolumeChange.init(json:)) { try checkSize(change.sizeBytes) }
+  }
+
+  private static func checkPath(_ path: String) throws(PropertyFailure) {
+    guard let route = Route(path: path) else { return }
+    try require(route.methods.contains("GET"), "something that can not be looked at")
+    let canonical =
+      switch route {
+      case .pool: "/v1/pool"
+      case .status: "/v1/status"
+      case .stores: "/v1/stores"
+      case .volumes: "/v1/volumes"
+      case .store(let name): "/v1/stores/" + PercentCoding.encode(name)
+      case .volume(let name): "/v1/volumes/" + PercentCoding.encode(name)
+      }
+    try require(Route(path: canonical) == route, "\(path) is not the same as \(canonical)")
+  }
+
+  /// The request of a body; nil if it is refused. One that is accepted must survive being written.
+  private static func read<Request: Encodable & Equatable>(
+    _ body: [UInt8], _ parse: (JSONValue) throws(GnomonError) -> Request
+  ) throws(PropertyFailure) -> Request? {
+    let request: Request
+    do throws(GnomonError) {
+      request = try parse(JSONValue(parsing: body))
+    } catch {
+      let size = error.message.utf8.count + (error.cause?.utf8.count ?? 0) + (error.remedy?.utf8.count ?? 0)
+      try require(size <= 3 * body.count + 1024, "an error of \(size) bytes for \(body.count)")
+      return nil
+    }
+    var again: Request?
+    do throws(GnomonError) {
+      again = try parse(JSONValue(parsing: JSONText.encode(request)))
+    } catch { throw PropertyFailure("a request that was accepted is refused: \(error)") }
+    try require(again == request, "a request changes when it is written and read")
+    return request
+  }
+
+  private static func checkStore(_ store: StoreRequest) throws(PropertyFailure) {
+    try checkName(store.name)
+    try checkSize(store.sizeBytes)
+    try require(store.kind == .file && store.path.utf8.first == UInt8(ascii: "/"), "a wrong place")
+    try require((0...255).contains(store.tier) && store.cost >= 0 && store.cost.isFinite, "a wrong number")
+  }
+
+  private static func checkVolume(_ volume: VolumeRequest) throws(PropertyFailure) {
+    try checkName(volume.name)
+    try checkSize(volume.sizeBytes)
+    guard let extent = volume.extentBytes else { return }
+    try require((1 << 16...1 << 26).contains(extent) && extent.nonzeroBitCount == 1, "a wrong extent size")
+  }
+
+  private static func checkName(_ name: String) throws(PropertyFailure) {
+    try require((1...255).contains(name.utf8.count), "a name of \(name.utf8.count) bytes")
+    try require(!name.utf8.contains { $0 < 0x20 || $0 == UInt8(ascii: "/") }, "a name with a forbidden byte")
+  }
+
+  private static func checkSize(_ size: UInt64) throws(PropertyFailure) {
+    try require(size > 0 && size <= UInt64(Int64.max) && size % 4096 == 0, "a size of \(size)")
+  }
+}
