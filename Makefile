@@ -14,7 +14,8 @@ RUNTIME ?= 3
 CELLS ?=
 SERVERS ?=
 
-.PHONY: help install-deps install-build-deps build run test unit e2e asan tsan coverage fuzz lint fmt bench bench-limits clean
+.PHONY: help install-deps install-build-deps build run test test-slow unit e2e asan tsan coverage fuzz lint fmt bench \
+  bench-limits clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,10 +35,14 @@ run: build ## Build, create a demo pool once, serve it, and print how to attach 
 test: install-deps ## Install what is missing, then lint, unit tests and end-to-end tests; one count at the end
 	CONFIG='$(CONFIG)' SWIFT_FLAGS='$(SWIFT_FLAGS)' scripts/test all
 
+test-slow: install-deps ## What takes too long for `make test`: hundreds of kills and power cuts, the whole kernel rig
+	CONFIG='$(CONFIG)' SWIFT_FLAGS='$(SWIFT_FLAGS)' scripts/test slow
+
 unit: install-build-deps ## Only the Swift tests
 	CONFIG='$(CONFIG)' SWIFT_FLAGS='$(SWIFT_FLAGS)' scripts/test unit
 
 e2e: install-deps build ## Only the end-to-end tests; e.g. make e2e ARGS='-k kernel'
+	swift build --product gnomon
 	Tests/e2e/run $(ARGS)
 
 asan: install-deps ## The Swift and end-to-end tests with AddressSanitizer and LeakSanitizer

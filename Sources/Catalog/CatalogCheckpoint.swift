@@ -1,3 +1,4 @@
+import Platform
 public import Primitives
 
 /// One pass over the older part of the journal: all its rows up to `cut` are folded into pages, then
@@ -55,13 +56,16 @@ extension Catalog {
         if volumeIDs.contains(current.records[group.lowerBound].volume) {
           try foldPage(current.records[group], cut: current.cut, database)
           pages += 1
+          Failpoint.pageFolded.pass()
         }
         current.position = group.upperBound
       }
       guard current.position == current.records.count else { return }
       try database.prepared("DELETE FROM journal WHERE seq <= ?1").bind(1, Int64(current.cut)).run()
+      Failpoint.journalCut.pass()
       try database.prepared("UPDATE pool SET journal_floor = ?1").bind(1, Int64(current.cut)).run()
     }
+    (current.position < current.records.count ? Failpoint.checkpointStepDone : .checkpointDone).pass()
     if current.position == current.records.count {
       journal.floor = current.cut
       journal.bytes -= current.bytes

@@ -1,4 +1,5 @@
 import ExtentMap
+import Platform
 public import Primitives
 
 /// Forgetting parts of maps, which are long for large volumes: in steps, between which others get their turn.
@@ -22,6 +23,7 @@ extension Catalog {
       ).bind(1, keys.lowerBound).bind(2, keys.upperBound).bind(3, Int64(pagesMax)).run()
       return try database.number("SELECT changes()")
     }
+    Failpoint.pagesPurged.pass()
     if deleted < pagesMax { forgotten.remove(at: position) }
     foldLog(above: options.logFramesToFold)
     return lastForgotten(of: volume) != nil
@@ -92,8 +94,10 @@ extension Catalog {
       }
       try database.prepared("UPDATE volumes SET size = ?2 WHERE id = ?1")
         .bind(1, Int64(id.rawValue)).bind(2, Int64(sizeBytes)).run()
+      Failpoint.volumeResizing.pass()
       return beyond
     }
+    Failpoint.volumeResized.pass()
     if let beyond { forgotten.append(beyond) }
   }
 
@@ -164,7 +168,9 @@ extension Catalog {
     try changing("store \(store.rawValue) can not be removed") { database in
       try database.prepared("DELETE FROM stores WHERE id = ?1").bind(1, Int64(store.rawValue)).run()
       guard try database.number("SELECT changes()") == 1 else { throw Self.noStore(store) }
+      Failpoint.storeRemoving.pass()
     }
+    Failpoint.storeRemoved.pass()
     return false
   }
 

@@ -61,6 +61,7 @@ extension Catalog {
             let end = min(start + JournalFormat.recordsPerRow, deltas.count)
             unsafe try appendRow(
               UnsafeBufferPointer(rebasing: deltas[start..<end]), after: &next, to: database)
+            Failpoint.journalRowWritten.pass()
           }
         }
       }
@@ -122,7 +123,9 @@ extension Catalog {
     try? attempting("the catalog's log can not be folded") { database in
       guard database.framesInLog > limit else { return }
       do {
+        Failpoint.logFolding.pass()
         try database.foldLog()
+        Failpoint.logFolded.pass()
       } catch {
         Self.log.warning("the catalog's log can not be folded", ["cause": Self.translate(error, "SQLite")])
       }

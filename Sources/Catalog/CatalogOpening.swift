@@ -25,8 +25,10 @@ extension Catalog {
       for suffix in ["", "-wal", "-shm", "-journal"] { unsafe unlink(draft + suffix) }
       try write(draft, pool, stores, volumes)
       try FileDescriptor.open(draft, O_RDWR).synchronize()
+      Failpoint.catalogDrafted.pass()
       // link(2), unlike rename(2), never replaces a catalog that somebody else made meanwhile.
       guard unsafe link(draft, path) == 0 else { throw SystemError("link", path) }
+      Failpoint.catalogLinked.pass()
       unsafe unlink(draft)
       try FileDescriptor.open(directory, O_RDONLY | O_DIRECTORY).synchronize()
     } catch {

@@ -1,3 +1,4 @@
+import Platform
 public import Primitives
 
 /// Stores and volumes: the rows that people know by name.
@@ -38,7 +39,11 @@ extension Catalog {
   ///
   /// - Throws: `conflict` if its id, UUID or name is taken.
   public func add(store: StoreRecord) throws(GnomonError) {
-    try changing("store \(store.name) can not be added") { try Self.insert(store, into: $0) }
+    try changing("store \(store.name) can not be added") { database in
+      try Self.insert(store, into: database)
+      Failpoint.storeAdding.pass()
+    }
+    Failpoint.storeAdded.pass()
   }
 
   /// Replaces what is known of the store with this id.
@@ -62,7 +67,9 @@ extension Catalog {
         throw GnomonError(.conflict, "volume id \(volume.id.rawValue) was used before")
       }
       try Self.insert(volume, into: database)
+      Failpoint.volumeAdding.pass()
     }
+    Failpoint.volumeAdded.pass()
     volumeIDs.insert(volume.id)
   }
 
@@ -84,7 +91,9 @@ extension Catalog {
     try changing("volume \(id.rawValue) can not be deleted") { database in
       try database.prepared("DELETE FROM volumes WHERE id = ?1").bind(1, Int64(id.rawValue)).run()
       guard try database.number("SELECT changes()") == 1 else { throw Self.noVolume(id) }
+      Failpoint.volumeDeleting.pass()
     }
+    Failpoint.volumeDeleted.pass()
     volumeIDs.remove(id)
     forgotten.append(MapPage.keys(of: id))
   }

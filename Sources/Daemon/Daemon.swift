@@ -142,6 +142,7 @@ final class Daemon {
       let left = Countdown(reactors.count, done)
       for reactor in reactors { reactor.post(.shutDown { left.tick() }) }
     }
+    Failpoint.drained.pass()
     // Clients that come until here are turned away by the reactors.
     listeners.close()
     let failure = Outcome()
@@ -155,6 +156,7 @@ final class Daemon {
     if let cause = failure.value { log.error("the last flush has failed", ["cause": cause]) }
     // A reactor that hangs in a request can not be stopped; the process ends anyway.
     guard isDrained && isFlushed else { return false }
+    Failpoint.lastFlushDone.pass()
     Self.stop(reactors)
     pool.close()
     log.info("stopped")

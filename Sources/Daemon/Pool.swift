@@ -41,6 +41,7 @@ final class Pool: PoolBackground {
   init(opening directory: String, redirectorCount: Int, readOnlyNames: [String]) throws(GnomonError) {
     self.directory = directory
     lock = try PoolLock(directory: directory)
+    Failpoint.poolLocked.pass()
     catalog = try Catalog(opening: directory)
     record = catalog.pool
     shared = SharedState(redirectorCount: redirectorCount)
@@ -59,6 +60,7 @@ final class Pool: PoolBackground {
     try maps.checkStores(stores.keys)
     let volumes = maps.volumes.map { Volume($0.record, map: $0.map) }
     try Self.checkExist(readOnlyNames, volumes)
+    Failpoint.mapsLoaded.pass()
     openStores = Mutex(stores)
     (catalogThread, reclaimThread, controlThread) = try Self.startThreads()
     for volume in volumes { exports.add(volume) }
@@ -129,8 +131,10 @@ final class Pool: PoolBackground {
 
   func commitMapChanges(_ done: @escaping @Sendable (Int32) -> Void) {
     catalogThread.async { [self] in
+      Failpoint.commitBegun.pass()
       do throws(GnomonError) {
         try catalog.append(shared.changes.cutDeltas)
+        Failpoint.commitDone.pass()
         done(0)
       } catch {
         shared.faults.note(.commit, errno: Self.errno(of: error), cause: "\(error)")
@@ -167,6 +171,7 @@ final class Pool: PoolBackground {
     reclaimThread.async { [self] in
       let slots = shared.reclaimer.takeReady()
       release(slots)
+      Failpoint.slotsReleased.pass()
       shared.reclaimer.released(slots.count)
       for reactor in reactors { reactor.post(.retryParked) }
     }
@@ -181,6 +186,7 @@ final class Pool: PoolBackground {
       } catch {
         shared.faults.note(.discard, store: run.store, errno: error.errno)
       }
+      Failpoint.slotsDiscarded.pass()
     }
     for slot in slots { shared.placement.release(slot.store, slot: slot.slot, slotBytes: slot.slotBytes) }
   }
@@ -194,6 +200,7 @@ final class Pool: PoolBackground {
 
   private func continueRelease(_ extents: Range<UInt64>, of volume: Volume) {
     reclaimThread.async { [self] in
+      Failpoint.droppedSlotsReleasing.pass()
       var rest = extents
       let entries = volume.map.unmap(&rest, entriesMax: Self.slotsPerRelease)
       release(entries.map { RetiredSlot(store: $0.store, slot: $0.slot, slotBytes: volume.extentBytes) })
@@ -251,6 +258,7 @@ final class Pool: PoolBackground {
     reclaimThread.stop()
     catalogThread.async { self.catalog.close() }
     catalogThread.stop()
+    Failpoint.catalogClosed.pass()
     report(shared.faults.takeDue(at: nil))
     for store in stores { store.unlock() }
     lock.unlock()

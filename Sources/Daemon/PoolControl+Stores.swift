@@ -42,8 +42,9 @@ extension PoolControl {
       throw error
     }
     pool.setStore(id, store)
-    pool.introduce(store)
+    // First: a flush synchronizes every store that the data path knows of.
     await tellReactors(id, descriptor: store.descriptor.raw)
+    pool.introduce(store)
     place(store)
     return info(store)
   }
@@ -54,7 +55,7 @@ extension PoolControl {
       store.record.id, tier: store.record.tier, allocator: SlotAllocator(capacityBytes: store.capacityBytes))
   }
 
-  /// Every reactor must have the descriptor before the first extent is placed on the store.
+  /// Every reactor must have the descriptor before the first flush or extent reaches the store.
   private func tellReactors(_ store: StoreID, descriptor: Int32) async {
     for reactor in pool.reactors {
       await withCheckedContinuation { continuation in

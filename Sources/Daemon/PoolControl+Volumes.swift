@@ -84,6 +84,7 @@ extension PoolControl {
     if let tail {
       // First: growing again must not bring it back, even after a crash.
       try await pool.controlThread.perform { () throws(GnomonError) in try tail.clear(in: pool) }
+      Failpoint.tailCleared.pass()
     }
     // Everything of the volume is in the journal by now; folded here, it is not folded in one go there.
     let row = await pool.catalogThread.perform { pool.catalog.lastJournalRow }
@@ -168,6 +169,7 @@ private struct Tail {
     guard let store = pool.store(entry.store) else { return }
     do throws(SystemError) {
       try store.zero(offset: store.dataOffset + offset, length: length)
+      Failpoint.tailZeroed.pass()
       try store.synchronize()
     } catch {
       throw GnomonError(

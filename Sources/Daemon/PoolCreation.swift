@@ -1,6 +1,7 @@
 import Catalog
 import Glibc
 import HTTPService
+import Platform
 import Primitives
 import Stores
 
@@ -34,6 +35,7 @@ enum PoolCreation {
         try FileStore.create(store, pool: pool.uuid)
         if isNew { made.append(store.path) }
       }
+      Failpoint.poolStoresMade.pass()
       try Catalog.create(at: directory, pool: pool, stores: storeRecords, volumes: volumeRecords)
     } catch {
       for path in made { unsafe unlink(path) }

@@ -1,5 +1,6 @@
 import Glibc
 import NBDWire
+import Platform
 import Redirection
 import Ring
 
@@ -69,6 +70,7 @@ extension Reactor {
       unsafe header += encode(operation, connection, header, message)
       count += 1
     }
+    Failpoint.repliesQueued.pass()
     unsafe connection.pointee.isSending = true
     unsafe ring.send(socket: connection.pointee.socket, message: message, token: token(.send, for: index))
   }
@@ -144,6 +146,7 @@ extension Reactor {
         socket: connection.pointee.socket, message: message, token: token(.send, for: index))
       return
     }
+    Failpoint.repliesSent.pass()
     unsafe endAll(connection.pointee.sent, of: connection)
     unsafe connection.pointee.sent = ReplyList()
     unsafe connection.pointee.madeProgress()

@@ -1,3 +1,4 @@
+import Platform
 import Primitives
 import Redirection
 import Ring
@@ -28,6 +29,7 @@ extension Reactor {
       unsafe ring.read(
         file: file, into: directive.buffer!, count: Int(directive.length), at: directive.offset, token: token)
     } else {
+      Failpoint.writeQueued.pass()
       unsafe ring.write(
         file: file, from: directive.buffer!, count: Int(directive.length), at: directive.offset,
         durable: directive.durable, token: token)
@@ -50,6 +52,7 @@ extension Reactor {
     guard transfers.hasQueued, !dirty.isEmpty else { return }
     transfers.hasQueued = false
     ring.submitOnly()
+    Failpoint.transfersSubmitted.pass()
   }
 
   func startCachedTransfers() {

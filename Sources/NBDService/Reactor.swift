@@ -253,7 +253,9 @@ final class Reactor {
       done()
     case .retryParked: redirector.retryLater()
     case .committed(let token, let result): redirector.complete(token, result)
-    case .deliver(let token, let errno): redirector.deliver(token, errno: errno)
+    case .deliver(let token, let errno):
+      Failpoint.flushDelivered.pass()
+      redirector.deliver(token, errno: errno)
     case .grace: redirector.beginGrace()
     case .flush(let volume, let done): flushForControl(volume, done)
     case .shutDown(let done):

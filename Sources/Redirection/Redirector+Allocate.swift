@@ -53,6 +53,7 @@ extension Redirector {
     let spaceChanges = shared.reclaimer.spaceChanges
     let isSpaceComing = isSpaceComing()
     if unsafe shared.placement.allocate(slotBytes: view.extentBytes, &op.pointee.placement) {
+      Failpoint.slotTaken.pass()
       unsafe op.pointee.step = .preparing
       unsafe op.pointee.progress = 0
       unsafe op.pointee.store = op.pointee.placement.store
@@ -116,12 +117,15 @@ extension Redirector {
     case .writeZeros: unsafe op.pointee.progress += Self.zerosBytes
     }
     if unsafe op.pointee.progress < view.extentBytes {
+      Failpoint.slotPreparing.pass()
       prepareSlot(index)
       return
     }
     let entry = unsafe MapEntry(store: op.pointee.placement.store, slot: op.pointee.placement.slot)
     unsafe shared.stores.markDirty(op.pointee.store, by: view.marks)
+    Failpoint.slotPrepared.pass()
     shared.changes.map(extent, of: view, to: entry)
+    Failpoint.extentMapped.pass()
     view.openGate(extent)
     released()
     if shared.changes.pendingCount >= MapChanges.flushFrom { flushInBackground() }

@@ -1,5 +1,6 @@
 import ExtentMap
 import NBDWire
+import Platform
 import Primitives
 
 /// Flushes, and the rounds that this redirector leads for everybody (see `FlushCoordinator`).
@@ -88,6 +89,7 @@ extension Redirector {
       unsafe op.pointee.commandsPending += 1
       unsafe emit(.synchronize, store: store.rawValue, token: token)
     }
+    Failpoint.roundBegun.pass()
     if unsafe op.pointee.commandsPending == 0 { endSynchronization() }
   }
 
@@ -104,6 +106,7 @@ extension Redirector {
     } else {
       shared.stores.markSynchronized(store)
     }
+    Failpoint.storeSynchronized.pass()
     unsafe op.pointee.commandsPending -= 1
     if unsafe op.pointee.commandsPending == 0 { endSynchronization() }
   }
@@ -114,6 +117,7 @@ extension Redirector {
       leaderHasChanges = shared.changes.dropFromCut { shared.stores.hasLostWrites(of: $0.marks) }
     }
     if leaderHasChanges {
+      Failpoint.roundSynchronized.pass()
       #if FAULT_INJECTION
       if Canary.freesSlotsBeforeCommit.isOut, shared.reclaimer.add(shared.changes.takeRetired()) {
         unsafe emit(.grace)
@@ -132,9 +136,13 @@ extension Redirector {
       endRound(commitError: StoreErrno.wire(-result))
       return
     }
+    Failpoint.roundCommitted.pass()
     var startsGrace = false
     let wasFull = shared.changes.committed { startsGrace = shared.reclaimer.add($0) }
-    if startsGrace { unsafe emit(.grace) }
+    if startsGrace {
+      Failpoint.slotsRetired.pass()
+      unsafe emit(.grace)
+    }
     if wasFull { spaceChanged() }
     endRound(commitError: nil)
   }

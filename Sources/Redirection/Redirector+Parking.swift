@@ -1,5 +1,6 @@
 import ExtentMap
 import NBDWire
+import Platform
 import Primitives
 import Synchronization
 
@@ -134,7 +135,10 @@ extension Redirector {
     guard (epoch == 0 ? inFlight.1 : inFlight.0) == 0 || Canary.skipsGracePeriods.isOut else { return }
     isInGrace = false
     let (isReady, startsAnother) = shared.reclaimer.passed()
-    if isReady { unsafe emit(.reclaim) }
+    if isReady {
+      Failpoint.gracePassed.pass()
+      unsafe emit(.reclaim)
+    }
     if startsAnother { unsafe emit(.grace) }
   }
 }

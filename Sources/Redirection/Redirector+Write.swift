@@ -166,6 +166,7 @@ extension Redirector {
       finishTransfer(index)
       return
     }
+    Failpoint.edgesRead.pass()
     let part = unsafe PartGeometry(start: op.pointee.cursor, length: op.pointee.partLength)
     let first = unsafe op.pointee.scratch!
     let last = unsafe part.readsFirstBlock && part.readsLastBlock ? first + Int(Block.bytes) : first
@@ -204,6 +205,7 @@ extension Redirector {
   func advanceTransfer(_ index: UInt32) {
     let op = unsafe operation(index)
     if unsafe op.pointee.kind == .zero {
+      Failpoint.stretchZeroed.pass()
       if unsafe op.pointee.result == -StoreErrno.notSupported && op.pointee.prepare == .zeroRange {
         // What this store promised when it was opened does not hold everywhere: write zeros.
         unsafe op.pointee.prepare = .writeZeros
@@ -220,6 +222,7 @@ extension Redirector {
     let op = unsafe operation(index)
     let view = unsafe op.pointee.view
     let extent = unsafe op.pointee.cursor >> UInt64(view.extentShift)
+    (unsafe op.pointee.isSelfDurable ? Failpoint.durableWriteCompleted : .writeCompleted).pass()
     if unsafe op.pointee.result != 0 {
       unsafe op.pointee.error = StoreErrno.wire(-op.pointee.result)
     }

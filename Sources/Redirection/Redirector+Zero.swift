@@ -80,6 +80,7 @@ extension Redirector {
           if !waitForChanges(index, since: spaceChanges) { finishRequest(index) }
           return
         }
+        Failpoint.extentUnmapped.pass()
         released()
         unsafe op.pointee.cursor = extentEnd
       } else if unsafe op.pointee.kind == .trim {

@@ -57,6 +57,7 @@ public final class FileStore: Store {
       kind = try descriptor.kind()
       try Self.lock(descriptor, record, waitMilliseconds: waitMilliseconds)
       capabilities = StoreCapabilities(probing: descriptor)
+      Failpoint.storeProbed.pass()
       self.descriptor = descriptor
       self.isDirect = isDirect
     } catch {

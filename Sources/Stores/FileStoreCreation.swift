@@ -24,6 +24,7 @@ extension FileStore {
       } else {
         try takeExisting(record, pool: pool, force: force)
       }
+      Failpoint.storeMade.pass()
     } catch {
       throw StoreErrors.translate(error, record, "store \(record.name) can not be made at \(record.path)")
     }
@@ -36,6 +37,7 @@ extension FileStore {
     let descriptor = try FileDescriptor.open(record.path, O_RDWR | O_CREAT | O_EXCL)
     do {
       try descriptor.truncate(to: record.sizeBytes)
+      Failpoint.storeFileMade.pass()
       try writeLabels(descriptor, StoreLabel(of: record, pool: pool))
       try FileDescriptor.open(folder(of: record.path), O_RDONLY | O_DIRECTORY).synchronize()
     } catch {
@@ -97,6 +99,7 @@ extension FileStore {
     for offset in StoreLabel.offsets.reversed() {
       try descriptor.writeBytes(block, at: offset)
       try descriptor.synchronize()
+      Failpoint.labelWritten.pass()
     }
   }
 

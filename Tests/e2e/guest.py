@@ -1,4 +1,4 @@
-"""What runs inside user-mode Linux (see uml.py): the kernel's own NBD client on a daemon's export."""
+"""What runs inside user-mode Linux (see uml.py): the kernel's own NBD client on a daemon's export, cuts of power."""
 import hashlib
 import json
 import os
@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 
+import powercut
 import support
 from support import MiB, Skip, eventually
 
@@ -215,6 +216,10 @@ def survive_a_full_disk(case):
     again = daemon.client()
     assert again.read(0, 4096) == b"kept" * 1024
     assert again.read(200 * MiB, 500) == b"after" * 100
+
+
+def survive_power_cuts(case, *arguments):
+    powercut.survive(case, *arguments)
 
 
 def main():

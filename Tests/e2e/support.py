@@ -1,7 +1,8 @@
 """What the cases share: a scratch folder, a daemon on a pool of its own, and checks when a case ends.
 
 A case is a function `name(case)` in a file of `cases/`. It raises to fail, `Skip` to be skipped.
-`GNOMON` names the binary under test (default .build/release/gnomon). `STAND_IN=nbdkit` or
+`GNOMON` names the binary under test (default .build/release/gnomon), `GNOMON_DEBUG` the one with
+failpoints (default .build/debug/gnomon). `STAND_IN=nbdkit` or
 `STAND_IN=qemu-nbd` runs the cases that are not Gnomon's own against another server: a way to
 tell a wrong case from a wrong daemon. `STAND_IN=nbdkit-lossy` loses what it was told to flush: the
 cases about durability must fail on it. `SANITIZER=address` or `SANITIZER=thread` takes the binary that
@@ -25,6 +26,8 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 SANITIZER = os.environ.get("SANITIZER", "")
 BUILD = {"": ".build", "address": ".build/asan", "thread": ".build/tsan"}[SANITIZER]
 BINARY = os.path.realpath(os.environ.get("GNOMON", os.path.join(ROOT, BUILD, "release/gnomon")))
+# Cases about failpoints and deliberate bugs run this one: such things are compiled into debug builds only.
+DEBUG_BINARY = os.path.realpath(os.environ.get("GNOMON_DEBUG", os.path.join(ROOT, BUILD, "debug/gnomon")))
 RIGS = os.path.realpath(os.environ.get("RIGS", os.path.join(ROOT, "../shared/rigs")))
 STAND_IN = os.environ.get("STAND_IN", "")
 PYTHON = "/usr/bin/python3"  # Debian's: the one that python3-libnbd is installed for
@@ -62,6 +65,12 @@ def each(*values):
     return mark
 
 
+def slow(function):
+    """Leaves a case to `Tests/e2e/run --slow`, which runs nothing else."""
+    function.slow = True
+    return function
+
+
 def die_with_parent():
     """Between fork and exec: the child is killed when the case's process goes."""
     pr_set_pdeathsig = 1
@@ -89,6 +98,12 @@ def need_gnomon(*but):
     """The case asks for what the stand-ins cannot do, `but` for those that are named."""
     if STAND_IN and STAND_IN.removesuffix("-lossy") not in but:
         raise Skip(f"only for Gnomon, not for {STAND_IN}", allowed=True)
+
+
+def need_debug_binary():
+    need_gnomon()
+    if not os.path.exists(DEBUG_BINARY):
+        raise AssertionError(f"no {DEBUG_BINARY}: run swift build")
 
 
 def rig(name):
@@ -193,8 +208,9 @@ class Daemon:
     """A pool in the case's scratch folder and the process that serves it."""
 
     def __init__(self, case, volumes=None, stores=None, extent=EXTENT, cache="direct", serve=(), listen=None,
-                 config=None, limits=None, env=None):
+                 config=None, limits=None, env=None, binary=BINARY):
         self.case, self.cache, self.limits, self.env = case, cache, limits, env or {}
+        self.binary = binary
         self.number = len(case.daemons)
         self.folder = case.path(f"d{self.number}")
         self.pool = os.path.join(self.folder, "pool")
@@ -216,7 +232,7 @@ class Daemon:
         return os.path.join(self.folder, name + ".store")
 
     def create_command(self):
-        words = [BINARY, "pool", "create", self.pool]
+        words = [self.binary, "pool", "create", self.pool]
         for name, size, tier in self.stores:
             words += ["--store", f"{name}={self.store_path(name)},size={size},tier={tier},cache={self.cache}"]
         for name, size in self.volumes.items():
@@ -230,14 +246,14 @@ class Daemon:
                 with open(os.path.join(self.folder, name + ".img"), "wb") as image:
                     image.truncate(size)
             return
-        if not os.path.exists(BINARY):
-            raise AssertionError(f"no {BINARY}: run make build")
+        if not os.path.exists(self.binary):
+            raise AssertionError(f"no {self.binary}: run make build")
         self.case.run(*self.create_command())
 
     def serve_command(self):
         if STAND_IN:
             return self.stand_in_command()
-        words = [BINARY, "serve", "--pool", self.pool]
+        words = [self.binary, "serve", "--pool", self.pool]
         if self.config is not None:
             path = os.path.join(self.folder, "config.json5")
             with open(path, "w", encoding="utf-8") as file:
@@ -430,11 +446,11 @@ class Daemon:
         if self.process is not None and not self.was_managed:
             # What the first call of the API opens for good is no leak.
             before = self.fds()
-            self.case.run(BINARY, "status", "--pool", self.pool)
+            self.case.run(self.binary, "status", "--pool", self.pool)
             time.sleep(0.1)
             self.fd_baseline += max(0, self.fds() - before)
             self.was_managed = True
-        return self.case.run(BINARY, *words, "--pool", self.pool, status=status, timeout=timeout)
+        return self.case.run(self.binary, *words, "--pool", self.pool, status=status, timeout=timeout)
 
     def json(self, *words):
         return json.loads(self.gnomon(*words, "--json"))
@@ -445,7 +461,7 @@ class Daemon:
         assert self.process is None
         if NO_CHECK:
             return ""
-        return self.case.run(BINARY, "check", "--pool", self.pool, status=status, timeout=300)
+        return self.case.run(self.binary, "check", "--pool", self.pool, status=status, timeout=300)
 
 
 def tail(text, lines=40):

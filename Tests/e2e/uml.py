@@ -2,8 +2,9 @@
 
 The guest's root is the host's file tree, read-only (hostfs); /tmp, /run and /mnt are memory (what the
 tests need of the host's is mounted there again), the case's scratch folder is writable, and the first
-block device, an image in the scratch folder, holds the pool. So the kernel's NBD client, mkfs and mount
-can be tested without privileges, and nothing outside the scratch folder is touched.
+block device, an image in the scratch folder, holds what the guest writes; further ones are a case's own. So the
+kernel's NBD client, mkfs and mount can be tested without privileges, and nothing outside the scratch folder is
+touched.
 """
 import glob
 import json
@@ -12,7 +13,8 @@ import signal
 import subprocess
 import time
 
-from support import BINARY, HERE, PYTHON, RIGS, ROOT, SANITIZER, Skip, die_with_parent, need, tail
+from support import (BINARY, DEBUG_BINARY, HERE, PYTHON, RIGS, ROOT, SANITIZER, Skip, die_with_parent, need,
+                     tail)
 
 INIT = """#!/bin/bash
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
@@ -30,7 +32,8 @@ ip link set lo up
 ulimit -n 65536
 cd {root}
 {environment}
-{{ {modules} mkfs.ext4 -q -F -E lazy_itable_init=1,nodiscard /dev/ubda && mount /dev/ubda /mnt/disk &&
+{{ {modules}
+  mkfs.ext4 -q -F -E lazy_itable_init=1,nodiscard /dev/ubda && mount /dev/ubda /mnt/disk &&
   {command}; }} </dev/null >>{scratch}/guest.out 2>&1
 echo $? >{scratch}/guest.status.new
 dmesg >{scratch}/guest.dmesg
@@ -58,8 +61,9 @@ def _hidden(*folders):
             if folder.startswith(("/tmp/", "/run/", "/mnt/")) and os.path.isdir(folder)]
 
 
-def boot(case, function, *arguments, memory="1G", disk="3G", seconds=200):
-    """Calls guest.function(case, *arguments) in a guest; fails as it fails."""
+def boot(case, function, *arguments, memory="1G", disk="3G", seconds=200, modules=("nbd",), disks=()):
+    """Calls guest.function(case, *arguments) in a guest; fails as it fails. `disks` are more block devices, /dev/ubdb
+    and so on, in MiB."""
     if SANITIZER:
         raise Skip("a process in user-mode Linux has too few addresses for a sanitizer", allowed=True)
     need("linux.uml", "insmod", "mkfs.ext4", "ip", "truncate")
@@ -67,18 +71,24 @@ def boot(case, function, *arguments, memory="1G", disk="3G", seconds=200):
     image, init = case.path("disk"), case.path("init")
     with open(image, "wb") as file:
         file.truncate(int(disk[:-1]) << 30)
-    passed_on = {name: os.environ[name] for name in ("GNOMON", "STAND_IN", "RIGS", "NO_CHECK", "CI") if name in os.environ}
+    for number, mebibytes in enumerate(disks, 1):
+        with open(case.path(f"disk{number}"), "wb") as file:
+            file.truncate(mebibytes << 20)
+    passed_on = {name: os.environ[name] for name in ("GNOMON", "GNOMON_DEBUG", "STAND_IN", "RIGS", "NO_CHECK", "CI")
+                 if name in os.environ}
     words = json.dumps([function, case.name, case.seed, list(arguments)]).replace("'", "'\\''")
     with open(init, "w", encoding="utf-8") as file:
         file.write(INIT.format(
-            scratch=case.scratch, root=ROOT, modules=" ".join(_module("nbd")),
-            folders=" ".join(_hidden(ROOT, os.path.dirname(BINARY), RIGS)),
+            scratch=case.scratch, root=ROOT,
+            modules=" ".join(dict.fromkeys(line for module in modules for line in _module(module))),
+            folders=" ".join(_hidden(ROOT, os.path.dirname(BINARY), os.path.dirname(DEBUG_BINARY), RIGS)),
             environment="\n".join(f"export {name}='{value}'" for name, value in passed_on.items()),
             command=f"{PYTHON} -B {HERE}/guest.py '{words}'"))
     os.chmod(init, 0o755)
     command = [kernel, f"mem={memory}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet",
-               f"init={init}", f"ubd0={image}", "con0=null,fd:1", "con=null", "ssl=null",
-               f"uml_dir={case.scratch}/", "umid=guest"]
+               f"init={init}", f"ubd0={image}",
+               *(f"ubd{number}={case.path(f'disk{number}')}" for number in range(1, len(disks) + 1)),
+               "con0=null,fd:1", "con=null", "ssl=null", f"uml_dir={case.scratch}/", "umid=guest"]
     with open(case.path("console"), "wb") as console:
         # A session of its own: the guest's processes are host processes of that group.
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console,

@@ -115,7 +115,7 @@ class Volume:
 
 
 class Load(threading.Thread):
-    """One connection that writes its share of a volume until the daemon is gone."""
+    """One connection that writes its share of a volume until it is stopped or the daemon is gone."""
 
     def __init__(self, client, volume, share, shares, extent_blocks, seed, window=12):
         super().__init__(daemon=True)
@@ -123,20 +123,31 @@ class Load(threading.Thread):
         self.chunk = extent_blocks
         self.mine = [first for first in range(0, volume.blocks, self.chunk) if first // self.chunk % shares == share]
         self.window, self.error = window, None
+        self.stopping = threading.Event()
+        self.calm = False  # nothing but small writes without FUA
         self.in_flight = {}
         self.busy = set()
         self.counts = {"write": 0, "zero": 0, "trim": 0, "flush": 0}
 
     def run(self):
         try:
-            while True:
+            while not self.stopping.is_set():
                 while len(self.in_flight) < self.window:
                     self.submit()
+                self.finish_one()
+            while self.in_flight:
                 self.finish_one()
         except (nbdraw.Gone, nbdraw.Quiet):
             pass
         except BaseException as error:
             self.error = error
+
+    def stop(self):
+        """Has everything answered, without a flush."""
+        self.stopping.set()
+        self.join(40)
+        if self.error:
+            raise self.error
 
     def submit(self):
         if self.chance.random() < 0.03:
@@ -145,7 +156,7 @@ class Load(threading.Thread):
             self.in_flight[cookie] = ("flush", snapshot, False)
             return
         first = self.chance.choice(self.mine)
-        whole = self.chance.random() < 0.08
+        whole = not self.calm and self.chance.random() < 0.08
         count = self.chunk if whole else self.chance.choice((1, 1, 1, 2, 4, 16))
         count = min(count, self.chunk, self.volume.blocks - first)
         if not whole:
@@ -154,8 +165,8 @@ class Load(threading.Thread):
         if blocks & self.busy:
             return
         kind = self.chance.choice(("write", "zero", "trim", "trim")) if whole else \
-            self.chance.choices(("write", "zero", "trim"), (90, 6, 4))[0]
-        fua = self.chance.random() < 0.1
+            "write" if self.calm else self.chance.choices(("write", "zero", "trim"), (90, 6, 4))[0]
+        fua = not self.calm and self.chance.random() < 0.1
         payload, indices = self.volume.issue(first, count, kind)
         command = {"write": Command.WRITE, "zero": Command.WRITE_ZEROES, "trim": Command.TRIM}[kind]
         cookie = self.client.submit(command, first * BLOCK, count * BLOCK, nbdraw.FUA if fua else 0, payload)

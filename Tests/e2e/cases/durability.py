@@ -1,55 +1,78 @@
 """What was acknowledged and flushed survives SIGKILL at any instant."""
-import os
 import random
 import time
 
 import nbdraw
 import verifier
-from support import EXTENT, KiB, MiB, STAND_IN, each, limit, need_gnomon, pattern
+from support import EXTENT, KiB, MiB, STAND_IN, each, limit, need_gnomon, pattern, slow
 
-ROUNDS = int(os.environ.get("ROUNDS", "10"))
+ROUNDS = 10
 
 
 def _rounds(case, daemon, volumes, extent_blocks, rounds):
-    chance = random.Random(case.seed)
     totals = {}
-    for number in range(rounds):
-        loads = []
-        for volume in volumes:
-            shares = 2
-            for share in range(shares):
-                client = daemon.client(volume.name, tcp=bool(share), timeout=30)
-                loads.append(verifier.Load(client, volume, share, shares, extent_blocks, chance.getrandbits(32)))
-        for load in loads:
-            load.start()
-        time.sleep(chance.choice((0.05, 0.2, 0.5, 1.0)) * chance.uniform(0.5, 1.5))
-        daemon.kill()
-        for load in loads:
-            load.join(40)
-            if load.error:
-                raise load.error
-            for kind, count in load.counts.items():
-                totals[kind] = totals.get(kind, 0) + count
-        if not STAND_IN:
-            daemon.check()
-        daemon.start()
-        for volume in volumes:
-            with nbdraw.connect(daemon.address, volume.name, timeout=30) as client:
-                volume.verify(client, f"after kill {number + 1}")
-    case.note(f"{rounds} kills, acknowledged: {totals}")
+    for number in range(1, rounds + 1):
+        try:
+            _round(case, daemon, volumes, extent_blocks, random.Random(f"{case.seed} {number}"), totals)
+        except BaseException:
+            case.note(f"in round {number} of seed {case.seed}")
+            raise
+    case.note(f"{rounds} rounds, acknowledged: {totals}")
     assert totals["flush"] > rounds and totals["write"] > 50 * rounds, totals
 
 
-@limit(300)
-@each("direct", "page")
-def no_flushed_block_is_lost_by_a_kill(case, cache):
-    """Small extents, so that mapping and unmapping are under way at every instant."""
+def _round(case, daemon, volumes, extent_blocks, chance, totals):
+    """Load, a kill, sometimes more kills while it starts again, and what is there then."""
+    loads, shares = [], 2
+    for volume in volumes:
+        for share in range(shares):
+            client = daemon.client(volume.name, tcp=bool(share), timeout=30)
+            loads.append(verifier.Load(client, volume, share, shares, extent_blocks, chance.getrandbits(32)))
+    for load in loads:
+        load.start()
+    time.sleep(chance.choice((0.05, 0.2, 0.5, 1.0)) * chance.uniform(0.5, 1.5))
+    daemon.kill()
+    for load in loads:
+        load.join(40)
+        load.client.close()
+        if load.error:
+            raise load.error
+        for kind, count in load.counts.items():
+            totals[kind] = totals.get(kind, 0) + count
+    if not STAND_IN:
+        daemon.check()
+        while chance.random() < 0.2:
+            daemon.start(wait=False)
+            time.sleep(chance.uniform(0, 0.1))
+            daemon.kill()
+            totals["kill while starting"] = totals.get("kill while starting", 0) + 1
+    daemon.start()
+    for volume in volumes:
+        with nbdraw.connect(daemon.address, volume.name, timeout=30) as client:
+            volume.verify(client, "after the kill")
+
+
+def _small_extents(case, cache, rounds):
+    """Mapping and unmapping are under way at every instant."""
     size = 24 * MiB
     names = ["v"] if STAND_IN else ["one", "two"]
     daemon = case.daemon(volumes={name: size for name in names}, extent=64 * KiB, cache=cache,
                          stores=[("fast", 16 * MiB, 0), ("bulk", 64 * MiB, 2)])
     volumes = [verifier.Volume(number, name, size // verifier.BLOCK) for number, name in enumerate(names)]
-    _rounds(case, daemon, volumes, 16, ROUNDS)
+    _rounds(case, daemon, volumes, 16, rounds)
+
+
+@limit(300)
+@each("direct", "page")
+def no_flushed_block_is_lost_by_a_kill(case, cache):
+    _small_extents(case, cache, ROUNDS)
+
+
+@slow
+@limit(1200)
+@each("direct", "page")
+def no_flushed_block_is_lost_by_two_hundred_kills(case, cache):
+    _small_extents(case, cache, 200)
 
 
 @limit(300)

@@ -1,8 +1,6 @@
 """The kernel's own NBD client, in user-mode Linux: attach, file systems, and a daemon that is killed under load."""
-import os
-
 import uml
-from support import BINARY, PYTHON, STAND_IN, Skip, each, limit, need, need_gnomon, rig
+from support import BINARY, PYTHON, STAND_IN, each, limit, need, need_gnomon, rig, slow
 
 
 @limit(400)
@@ -29,11 +27,10 @@ def a_full_disk_under_the_pool_loses_nothing(case):
     uml.boot(case, "survive_a_full_disk", disk="1G", seconds=280)
 
 
+@slow
 @limit(900)
 def the_whole_kernel_rig_passes(case):
-    """Far longer than the cases above, and of the same kind: only with LONG=1."""
-    if os.environ.get("LONG") != "1":
-        raise Skip("takes minutes; run with LONG=1", allowed=True)
+    """Far longer than the cases above, and of the same kind."""
     need_gnomon()
     tool = rig("kernel-mount")
     create = (f"{BINARY} pool create {{dir}}/pool --store fast={{dir}}/fast,size=1G,tier=0 "

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import stat
+import threading
 import time
 
 import nbdraw
@@ -151,6 +152,33 @@ def shrinking_needs_force(case):
     client.disconnect()
     daemon.gnomon("volume", "resize", "v", "64MiB")
     assert daemon.client().read(40 * MiB, 600) == bytes(600), "what was cut off is back"
+
+
+def a_store_that_comes_or_goes_fails_no_flush(case):
+    need_gnomon()
+    daemon = case.daemon(serve=("--reactors", "2"))
+    stopping, failures = threading.Event(), []
+
+    def write_and_flush(tcp):
+        try:
+            client = daemon.client(tcp=tcp)
+            while not stopping.is_set():
+                client.write(0, b"w" * 4096)
+                client.flush()
+        except BaseException as error:
+            failures.append(error)
+    writers = [threading.Thread(target=write_and_flush, args=(tcp,)) for tcp in (False, True)]
+    for writer in writers:
+        writer.start()
+    try:
+        for turn in range(10):
+            daemon.gnomon("store", "add", f"s{turn}={daemon.store_path(f's{turn}')},size=8M,tier=9")
+            daemon.gnomon("store", "remove", f"s{turn}")
+    finally:
+        stopping.set()
+        for writer in writers:
+            writer.join()
+    assert not failures, failures[0]
 
 
 def a_store_is_added_online_and_used(case):

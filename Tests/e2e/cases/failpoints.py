@@ -1,0 +1,127 @@
+"""The daemon dies at each step on the way to durability, and everything that was promised is there afterwards.
+
+The binary itself lists its failpoints and how often a workload passes each (`GNOMON_FAILPOINT=survey`); one that the
+workload never reaches is a failure, as nothing would be known about it.
+"""
+import os
+import random
+import re
+import signal
+
+from support import each, limit, need_debug_binary, slow
+from workload import Died, Pool, Workload
+
+SHARDS = 4
+
+
+def _passes(text):
+    return {name: int(count) for name, count in re.findall(r"^failpoint (\S+) (\d+)$", text, re.M)}
+
+
+def _survey(case):
+    """-> {step: (passes while a pool is made, passes while it is served)}"""
+    daemon = _daemon(case, GNOMON_FAILPOINT="survey")
+    created = _passes(case.run(*daemon.create_command(), env=daemon.env, status=None).stderr)
+    daemon.start()
+    workload = Workload(case, daemon, case.seed)
+    workload.run()
+    served = _passes(daemon.log())
+    daemon.process = None
+    daemon.check()
+    assert created and created.keys() == served.keys(), "the binary lists no failpoints"
+    return {name: (created[name], served[name]) for name in served}
+
+
+def _daemon(case, **env):
+    daemon = Pool(case, env=env)
+    case.daemons.append(daemon)
+    os.makedirs(daemon.folder, exist_ok=True)
+    return daemon
+
+
+def _die_while_creating(case, name, count):
+    """Leaves no pool, or a complete one; what it left does not keep a pool from being made there."""
+    daemon = _daemon(case)
+    done = case.run(*daemon.create_command(), env={"GNOMON_FAILPOINT": f"{name}:{count}"}, status=None)
+    assert done.returncode == -signal.SIGKILL, f"pool create ended with {done.returncode}"
+    if not os.path.exists(os.path.join(daemon.pool, "catalog.db")):
+        daemon.check(status=6)
+        again = case.run(*daemon.create_command(), status=None)
+        if again.returncode:
+            assert "carries a Gnomon label already" in again.stderr, again.stderr
+            for store, _, _ in daemon.stores:
+                if os.path.exists(daemon.store_path(store)):
+                    os.unlink(daemon.store_path(store))
+            case.run(*daemon.create_command())
+    daemon.check()
+    daemon.start()
+    Workload(case, daemon, 0).verify(f"after pool create died at {name}")
+    daemon.stop()
+
+
+def _die_while_serving(case, name, count, seed):
+    """-> whether it died at all."""
+    daemon = _daemon(case)
+    daemon.create()
+    daemon.env = {"GNOMON_FAILPOINT": f"{name}:{count}"}
+    workload = Workload(case, daemon, seed)
+    died = False
+    try:
+        daemon.start()
+        workload.run()
+    except (Died, AssertionError) as error:
+        # At the start nobody is served yet: wait_ready has no other words for it.
+        if daemon.process.poll() != -signal.SIGKILL or not (isinstance(error, Died) or "-9" in str(error)):
+            raise
+        died = True
+    if died and name in ("last-flush-done", "catalog-closed"):
+        workload.everything_is_durable()
+    daemon.process.wait(30)
+    daemon.process = None
+    daemon.env = {}
+    daemon.check()
+    daemon.start()
+    workload.verify(f"after death at {name}:{count}")
+    daemon.stop()
+    daemon.check()
+    return died
+
+
+def _die_everywhere(case, shard, rounds):
+    need_debug_binary()
+    survey = _survey(case)
+    case.note("\n".join(f"{name}: {created} + {served} passes" for name, (created, served) in survey.items()))
+    unreached = [name for name, passes in survey.items() if not any(passes)]
+    assert not unreached, f"the workload never reaches {', '.join(unreached)}"
+    deaths = 0
+    for number, (name, (created, served)) in enumerate(survey.items()):
+        if number % SHARDS != shard:
+            continue
+        for turn in range(rounds):
+            chance = random.Random(f"{case.seed} {name} {turn}")
+            if created:
+                count = chance.randint(1, created)
+                case.note(f"--- {name}:{count} of {created} while creating")
+                _die_while_creating(case, name, count)
+                deaths += 1
+            if served:
+                # Few passes are those of single commands, always as many; many depend on the time.
+                count = chance.randint(1, served if served <= 3 else served // 2)
+                case.note(f"--- {name}:{count} of {served} while serving")
+                if not _die_while_serving(case, name, count, chance.getrandbits(32)):
+                    assert _die_while_serving(case, name, 1, chance.getrandbits(32)), f"{name} was not reached"
+                deaths += 1
+    case.note(f"{deaths} deaths at {len(survey)} failpoints in all")
+
+
+@limit(300)
+@each(*range(SHARDS))
+def nothing_promised_is_lost_wherever_the_daemon_dies(case, shard):
+    _die_everywhere(case, shard, 1)
+
+
+@slow
+@limit(1800)
+@each(*range(SHARDS))
+def nothing_promised_is_lost_wherever_the_daemon_dies_often(case, shard):
+    _die_everywhere(case, shard, 8)
