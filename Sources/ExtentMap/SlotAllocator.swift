@@ -139,7 +139,6 @@ public struct SlotAllocator: ~Copyable, Sendable {
   private mutating func retire(_ zone: Int, _ sizeClass: Int) {
     classes[sizeClass].freeSlots -= UInt64(slots(inZone: zone, sizeClass))
     classes[sizeClass].removeOpen(zone)
-    if classes[sizeClass].current == zone { classes[sizeClass].current = -1 }
     zones[zone].retire(&bitmaps)
     freeZones.insert(zone)
     freeZoneBytes += bytes(ofZone: zone)

@@ -98,7 +98,7 @@ struct SlotBitmaps: Sendable {
 
 /// What is known of all zones of one slot size.
 struct SlotClass: Sendable {
-  /// The zone that slots are taken from; −1 if there is none.
+  /// The zone that a slot was last taken from; −1 if there is none. It may serve another size by now.
   var current = -1
   /// Free slots in zones of this size.
   var freeSlots: UInt64 = 0

@@ -74,8 +74,17 @@ import Testing
     try map.grow(to: 100_000)
     #expect(view.entry(99_999) == .unmapped)
     #expect(map.firstEntry { $0.slot == 77 } == 3 && map.firstEntry { $0.slot == 78 } == nil)
-    #expect(throws: SystemError.self) { try map.grow(to: 1 << 40) }
+    #expect(throws: SystemError.self) { try map.grow(to: (1 << 33) + 1) }
     #expect(map.extentCount == 100_000)
+    // All of the address space that was reserved.
+    try map.grow(to: 1 << 33)
+    #expect(view.entry((1 << 33) - 1) == .unmapped)
+  }
+
+  @Test func onlyTheExtentsFromOneOnDecideWhetherTheRestIsUnmapped() throws {
+    let map = try Self.map(4)
+    map.view.setAddress(2, Self.place)
+    #expect((0...5).map { map.isUnmapped(from: $0) } == [false, false, false, true, true, true])
   }
 
   @Test func loadingFillsTheWords() throws {

@@ -66,6 +66,18 @@ struct SlotAllocatorTests {
     #expect(allocator.usedBytes == 2 * mebibyte)
   }
 
+  @Test(arguments: [64 << 10, 1 << 20, 64 << 20] as [UInt64])
+  func aZoneThatFillsUpWhileLoadingIsTakenFromNoMore(slotBytes: UInt64) {
+    let allocator = Allocator(capacityBytes: 192 * mebibyte)
+    let (store, slots) = (StoreID(rawValue: 3), 64 * mebibyte / slotBytes)
+    let entries = (0..<slots).map { MapEntry(store: store, slot: $0).rawValue }
+    let taken = unsafe entries.withUnsafeBufferPointer { words in
+      unsafe allocator.value.markUsed(entries: words, store: store, slotBytes: slotBytes) { _ in }
+    }
+    #expect(taken == Int(slots))
+    #expect(allocator.value.allocate(slotBytes: slotBytes) == slots)
+  }
+
   @Test func anEmptyStoreHasNoSlots() {
     let allocator = Allocator(capacityBytes: 0)
     #expect(allocator.allocate(slotBytes: 64 << 10) == nil)

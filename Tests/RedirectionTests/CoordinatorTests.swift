@@ -105,6 +105,28 @@ import Testing
     #expect(isReady && !startsAnother && reclaimer.takeReady().count == 1)
   }
 
+  /// Extents of the same number in two volumes have nothing to do with each other.
+  @Test func blocksAreLockedVolumeByVolume() throws {
+    let maps = try (1...2).map {
+      try ExtentMap(volume: VolumeID(rawValue: $0), extentBytes: 1 << 16, extentCount: 4)
+    }
+    defer { withExtendedLifetime(maps) {} }
+    let views = maps.map(\.view)
+    let ranges = RangeLocks()
+    #expect(!ranges.tryLock(3, of: views[0], blocks: 0..<2))
+    for view in views { view.openGate(3, setting: MapEntry.ranged) }
+    #expect(ranges.tryLock(3, of: views[0], blocks: 0..<2))
+    #expect(ranges.tryLock(3, of: views[0], blocks: 2..<4))
+    #expect(!ranges.tryLock(3, of: views[0], blocks: 1..<3))
+    #expect(ranges.tryLock(3, of: views[1], blocks: 1..<3))
+    ranges.unlock(3, of: views[0], blocks: 0..<2)
+    #expect(views[0].entry(3).isRanged && !ranges.tryLock(3, of: views[0], blocks: 3..<5))
+    ranges.unlock(3, of: views[0], blocks: 2..<4)
+    #expect(!views[0].entry(3).isRanged && views[1].entry(3).isRanged)
+    ranges.unlock(3, of: views[1], blocks: 1..<3)
+    #expect(!views[1].entry(3).isRanged)
+  }
+
   @Test func newExtentsGoToTheLowestTierThenTheEmptiestStore() {
     let placement = Placement()
     for (store, tier, granules) in [(0, 1, 8), (1, 0, 2), (2, 0, 4)] as [(UInt8, Int, UInt64)] {
