@@ -1,6 +1,8 @@
 import ExtentMap
+import NBDWire
 import Platform
 import Primitives
+import Simulation
 import Testing
 
 @testable import Redirection
@@ -140,10 +142,6 @@ private let cell = Model.cellBytes
     let world = try World.small()
     #expect(try world.perform(.write, 0, extent) == nil)
     #expect(try world.perform(.write, 2 * extent, extent) == nil)
-    _ = try world.begin(.read, cell, 3 * extent - 2 * cell, .chunked)
-    world.hold(.read)
-    try world.turn(0)
-    #expect(world.count(.read) == 2 && world.unreleased.count == 1)
     var holes: [UInt64] = []
     var pieces = 0
     var ends = 0
@@ -153,8 +151,12 @@ private let cell = Model.cellBytes
       if unsafe op.pointee.flags.contains(.piece) { pieces += 1 }
       if unsafe op.pointee.flags.contains(.answeredInPieces) { ends += 1 }
     }
+    world.hold(.read)
+    try world.begin(.read, cell, 3 * extent - 2 * cell)
+    try world.turn(0)
+    #expect(world.count(.read) == 2 && holes == [extent] && pieces == 1)
     world.letGo()
-    while try world.step() {}
+    try world.exhaust()
     #expect(holes == [extent] && pieces == 3 && ends == 1)
     #expect(world.redirectors[0].isIdle && world.redirectors[0].arena.isIdle)
   }
@@ -164,8 +166,8 @@ private let cell = Model.cellBytes
     world.onFinished = { redirector, index in
       #expect(unsafe redirector.operation(index).pointee.flags == [.chunked, .hole])
     }
-    _ = try world.begin(.read, 0, 4 * extent, .chunked)
-    while try world.step() {}
+    try world.begin(.read, 0, 4 * extent)
+    try world.exhaust()
     #expect(world.jobs.isEmpty && world.redirectors[0].isIdle)
   }
 }
