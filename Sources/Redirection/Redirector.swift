@@ -80,7 +80,6 @@ public final class Redirector {
   var hasReparked = false
   /// Whether parked operations should be tried again before the driver waits.
   public internal(set) var isRetryDue = false
-  var wakesPeers = false
   /// Slab entries promised to the pieces of writes whose payload is still on its way.
   var reserved = 0
   /// Operations in flight by parity of the grace period they started in.

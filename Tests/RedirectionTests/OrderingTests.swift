@@ -51,6 +51,29 @@ private let cell = Model.cellBytes
     #expect(!world.volumes[0].map.view.entry(0).isRanged)
   }
 
+  /// A turn that has woken the peers already says nothing of what is released after it.
+  @Test func everyReleaseWakesPeers() throws {
+    let world = try World.small(redirectors: 2)
+    #expect(try world.perform(.write, 0, 2 * extent) == nil)
+    world.hold(.write)
+    try world.begin(.write, 0, block, on: 1)
+    try world.begin(.write, extent, block, on: 1)
+    try world.exhaust()
+    let tokens = world.jobs.map(\.directive.token)
+    // One waits on each reactor for the writer of its extent.
+    try world.begin(.write, cell, cell, on: 0)
+    try world.begin(.write, extent + cell, cell, on: 1)
+    try world.exhaust()
+    #expect(world.count(.read) == 0)
+    world.hold(.write, .read)
+    world.redirectors[1].complete(tokens[1], Int32(block))
+    try world.turn(1)
+    world.redirectors[1].complete(tokens[0], Int32(block))
+    try world.turn(1)
+    try world.exhaust()
+    #expect(world.count(.read) == 2)
+  }
+
   @Test func oneOfTwoRedirectorsAllocatesAnExtent() throws {
     let world = try World.small(redirectors: 2)
     world.hold(.zero)
