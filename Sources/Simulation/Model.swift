@@ -108,8 +108,8 @@ package struct Model {
     }
   }
 
-  /// Two cells of a block of which one is of a write that covered both, the other of one before it: a block is
-  /// written whole or not at all.
+  /// Two cells of a block of which one is of a write that covered both, the other of one before it: a block
+  /// is written whole or not at all.
   ///
   /// - Parameter values: what the cells of the block hold, from `first` on.
   func tear(_ volume: Int, _ first: Int, _ values: ArraySlice<UInt64>) -> (Int, Int)? {
