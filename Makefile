@@ -14,8 +14,12 @@ RUNTIME ?= 3
 CELLS ?=
 SERVERS ?=
 
-.PHONY: help install-deps install-build-deps build run test test-slow unit e2e asan tsan coverage fuzz lint fmt bench \
-  bench-limits clean
+# For `make sim` and `make soak`: which world, and for how long to look for others (90, 10m, 2h).
+SEED ?= 1
+DURATION ?= 10m
+
+.PHONY: help install-deps install-build-deps build run test test-slow unit e2e sim soak asan tsan coverage fuzz lint fmt \
+  bench bench-limits clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +48,14 @@ unit: install-build-deps ## Only the Swift tests
 e2e: install-deps build ## Only the end-to-end tests; e.g. make e2e ARGS='-k kernel'
 	swift build --product gnomon
 	Tests/e2e/run $(ARGS)
+
+sim: install-build-deps ## Live one simulated world (SEED; ARGS=--trace tells its story); its digest is on the last line
+	swift build -c $(CONFIG) --product gnomon-sim
+	@.build/$(CONFIG)/gnomon-sim --seed $(SEED) $(ARGS)
+
+soak: install-build-deps ## Live fresh simulated worlds on all cores for a while (DURATION)
+	swift build -c $(CONFIG) --product gnomon-sim
+	.build/$(CONFIG)/gnomon-sim --soak $(DURATION) --jobs $$(nproc) $(ARGS)
 
 asan: install-deps ## The Swift and end-to-end tests with AddressSanitizer and LeakSanitizer
 	scripts/test asan

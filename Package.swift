@@ -19,6 +19,11 @@ func layer(_ name: String, _ imports: [String]) -> Target {
   .target(name: name, dependencies: imports.map { .byName(name: $0) })
 }
 
+/// What only tests and developers link. It may look through the layers: its imports of C libraries do not count.
+func harness(_ name: String, _ imports: [String]) -> Target {
+  .target(name: name, dependencies: imports.map { .byName(name: $0) })
+}
+
 func tests(_ name: String, _ imports: [String]) -> Target {
   .testTarget(name: name + "Tests", dependencies: imports.map { .byName(name: $0) })
 }
@@ -53,6 +58,12 @@ let package = Package(
     .executableTarget(
       name: "gnomon", dependencies: ["Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),
 
+    // The whole core in virtual time: for tests and for whoever works on Gnomon, never part of it.
+    harness(
+      "Simulation",
+      ["CSQLite", "Redirection", "Stores", "Catalog", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
+    .executableTarget(name: "gnomon-sim", dependencies: ["Simulation", "Platform", "Primitives"]),
+
     tests("Primitives", ["Primitives"]),
     tests("Platform", ["TestSupport", "Platform", "Primitives"]),
     tests("Ring", ["TestSupport", "Ring", "CURing", "Platform", "Primitives"]),
@@ -60,7 +71,10 @@ let package = Package(
     tests("ExtentMap", ["TestSupport", "ExtentMap", "Platform", "Primitives"]),
     tests("Catalog", ["Catalog", "ExtentMap", "Platform", "Primitives"]),
     tests("Stores", ["Stores", "Catalog", "ExtentMap", "Platform", "Primitives"]),
-    tests("Redirection", ["TestSupport", "Redirection", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
+    tests(
+      "Redirection",
+      ["TestSupport", "Simulation", "Redirection", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
+    tests("Simulation", ["Simulation", "gnomon-sim", "NBDWire", "Platform", "Primitives"]),
     .target(
       name: "TestSupport", dependencies: ["HTTPService", "Platform", "Primitives"], path: "Tests/TestSupport"),
     tests("NBDService", ["TestSupport", "NBDService", "Redirection", "ExtentMap", "Platform", "Primitives"]),

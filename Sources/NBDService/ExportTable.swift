@@ -14,9 +14,6 @@ public final class ExportTable: ExportDirectory {
   /// takes milliseconds.
   private let exports = Mutex<[[UInt8]: Export]>([:])
 
-  /// Metadata contexts that BLOCK_STATUS can answer.
-  public static let contexts = [AllocationStatus.contextName, "x-gnomon:tier", "x-gnomon:store"]
-
   /// No volume is on offer.
   public init() {}
 
@@ -86,6 +83,6 @@ public final class ExportTable: ExportDirectory {
     }
     return ExportInfo(
       name: volume.name, sizeBytes: volume.sizeBytes, transmissionFlags: flags, blockSizeMinimum: 1,
-      blockSizePreferred: UInt32(Block.bytes), metaContexts: Self.contexts)
+      blockSizePreferred: UInt32(Block.bytes), metaContexts: BlockStatus.contexts)
   }
 }

@@ -131,16 +131,13 @@ extension Reactor {
     let connection = unsafe connections + Int(index)
     let payloadBytes = header.commandNumber <= Command.write.rawValue ? Int(header.length) : 0
     guard unsafe isAllowed(connection, payloadBytes) else { return false }
-    var request = unsafe Request(
-      view: connection.pointee.view, offset: header.offset, length: header.length, flags: [],
-      cookie: header.cookie, owner: UInt64(connection.pointee.generation) << 32 | UInt64(index),
-      volumeBytes: sizeBytes)
-    if header.flags.contains(.forceUnitAccess) { request.flags.insert(.durable) }
+    let request = unsafe Request(
+      header, view: connection.pointee.view, volumeBytes: sizeBytes,
+      owner: UInt64(connection.pointee.generation) << 32 | UInt64(index),
+      hasChunks: connection.pointee.format.hasChunks)
     let isBegun: Bool
     switch header.command {
     case .read:
-      let isChunked = unsafe connection.pointee.format.hasChunks && !header.flags.contains(.dontFragment)
-      request.flags = isChunked ? .chunked : []
       isBegun = header.length == 0 ? answer(index, request) : redirector.read(request)
       unsafe connection.pointee.counts.reads += isBegun ? 1 : 0
       unsafe connection.pointee.counts.bytesRead += isBegun ? header.length : 0
@@ -152,8 +149,6 @@ extension Reactor {
       isBegun = redirector.flush(request)
       unsafe connection.pointee.counts.flushes += isBegun ? 1 : 0
     case .trim, .writeZeroes:
-      if header.flags.contains(.noHole) { request.flags.insert(.keepAllocated) }
-      if header.flags.contains(.fastZero) { request.flags.insert(.fastOnly) }
       let isTrim = header.command == .trim
       isBegun =
         header.length == 0 ? answer(index, request) : redirector.clear(isTrim ? .trim : .zero, request)

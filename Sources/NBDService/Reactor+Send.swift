@@ -82,43 +82,13 @@ extension Reactor {
     _ operation: UInt32, _ connection: UnsafeMutablePointer<Connection>, _ header: UnsafeMutableRawPointer,
     _ message: Message
   ) -> Int {
-    let op = unsafe redirector.operation(operation)
-    let format = unsafe connection.pointee.format
-    let cookie = unsafe op.pointee.cookie
-    let offset = unsafe op.pointee.offset
-    var requestOffset = offset
-    let isPiece = unsafe op.pointee.flags.contains(.piece)
-    if isPiece { unsafe requestOffset = redirector.operation(op.pointee.parent).pointee.offset }
-    let size: Int
-    if let error = unsafe op.pointee.error {
+    if unsafe redirector.operation(operation).pointee.error != nil {
       unsafe connection.pointee.counts.errors += 1
-      size = unsafe format.error(into: header, cookie: cookie, requestOffset: requestOffset, error)
-      unsafe message.append(header, size)
-      return size
     }
-    let length = unsafe op.pointee.length
-    switch unsafe op.pointee.kind {
-    case .answer where unsafe op.pointee.buffer != nil:
-      unsafe message.append(op.pointee.buffer!, Int(length))
-      return 0
-    case .read where unsafe op.pointee.flags.contains(.answeredInPieces):
-      size = unsafe format.success(into: header, cookie: cookie, requestOffset: requestOffset)
-    case .read where unsafe op.pointee.flags.contains(.hole):
-      size = unsafe format.hole(
-        into: header, cookie: cookie, requestOffset: requestOffset, offset: offset, length: UInt32(length),
-        done: !isPiece)
-    case .read:
-      size = unsafe format.readHeader(
-        into: header, cookie: cookie, requestOffset: requestOffset, offset: offset, length: UInt32(length),
-        done: !isPiece)
-      unsafe message.append(header, size)
-      unsafe message.append(op.pointee.payload!, Int(length))
-      return size
-    default:
-      size = unsafe format.success(into: header, cookie: cookie, requestOffset: requestOffset)
-    }
-    unsafe message.append(header, size)
-    return size
+    let reply = unsafe redirector.encodeReply(to: operation, connection.pointee.format, into: header)
+    if reply.headerBytes > 0 { unsafe message.append(header, reply.headerBytes) }
+    if let payload = unsafe reply.payload { unsafe message.append(payload, reply.payloadBytes) }
+    return reply.headerBytes
   }
 
   func sent(_ index: UInt32, _ result: Int32) {

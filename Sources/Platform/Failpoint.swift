@@ -1,13 +1,13 @@
 /// A step on the way to durability at which a test can have the process die.
 ///
-/// What must hold wherever it dies: the pool opens again and its check finds nothing; what a client was told is
-/// durable is there; every other block is old or new, whole, and no volume shows another's data; no slot is
-/// referenced twice or lost. The comment of a case says what must hold there in particular.
+/// What must hold wherever it dies: the pool opens again and its check finds nothing; what a client was told
+/// is durable is there; every other block is old or new, whole, and no volume shows another's data; no slot
+/// is referenced twice or lost. The comment of a case says what must hold there in particular.
 ///
 /// Compiled in only with FAULT_INJECTION, which debug builds define; a release build pays nothing. Then
-/// `GNOMON_FAILPOINT=NAME[:COUNT]` in the environment has the process kill itself (SIGKILL) at the COUNTth pass
-/// of the step, and `GNOMON_FAILPOINT=survey` has it list all steps and their passes on standard error when it
-/// exits.
+/// `GNOMON_FAILPOINT=NAME[:COUNT]` in the environment has the process kill itself (SIGKILL) at the COUNTth
+/// pass of the step, and `GNOMON_FAILPOINT=survey` has it list all steps and their passes on standard error
+/// when it exits.
 public enum Failpoint: String, CaseIterable, Sendable {
   // MARK: Requests
 
@@ -51,7 +51,8 @@ public enum Failpoint: String, CaseIterable, Sendable {
   case roundSynchronized = "round-synchronized"
   /// The catalog's thread has the changes, the catalog has not.
   case commitBegun = "commit-begun"
-  /// A part of a long list of changes is in the journal, uncommitted. None of them shows after the next start.
+  /// A part of a long list of changes is in the journal, uncommitted. None of them shows after the next
+  /// start.
   case journalRowWritten = "journal-row-written"
   /// The changes are committed, and nobody has been told. They all show; their data is durable already.
   case commitDone = "commit-done"
@@ -79,8 +80,8 @@ public enum Failpoint: String, CaseIterable, Sendable {
   case pageFolded = "page-folded"
   /// The folded part of the journal is deleted, uncommitted. Journal and pages are as before.
   case journalCut = "journal-cut"
-  /// Some pages of a pass are committed, the journal still has all of it. Records that a page has seen must not
-  /// be applied to it again.
+  /// Some pages of a pass are committed, the journal still has all of it. Records that a page has seen must
+  /// not be applied to it again.
   case checkpointStepDone = "checkpoint-step-done"
   /// The pages are committed, and the journal begins behind them. The map is the same as before.
   case checkpointDone = "checkpoint-done"
@@ -95,8 +96,8 @@ public enum Failpoint: String, CaseIterable, Sendable {
   case volumeAdding = "volume-adding"
   /// A volume is in the catalog, and is not exported yet. It exists, empty.
   case volumeAdded = "volume-added"
-  /// What lies beyond a smaller volume's new end in its last extent is zeroed, perhaps not durably. The volume
-  /// has its old size; the tail is old or zeros.
+  /// What lies beyond a smaller volume's new end in its last extent is zeroed, perhaps not durably. The
+  /// volume has its old size; the tail is old or zeros.
   case tailZeroed = "tail-zeroed"
   /// The tail reads as zeros, durably. The volume has its old size.
   case tailCleared = "tail-cleared"

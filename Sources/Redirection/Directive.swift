@@ -56,6 +56,9 @@ public struct DirectiveQueue: ~Copyable {
   private var capacity: Int
   /// Directives that wait.
   public private(set) var count = 0
+  /// Whether one of them wakes the peers: then another would be for nothing. Once it has been carried out,
+  /// what is released later needs its own.
+  private(set) var wakesPeers = false
 
   init(capacity: Int) {
     self.capacity = capacity
@@ -75,12 +78,14 @@ public struct DirectiveQueue: ~Copyable {
   /// Empties the queue: all have been carried out. Its memory stays.
   public mutating func removeAll() {
     count = 0
+    wakesPeers = false
   }
 
   mutating func append(_ directive: Directive) {
     if count == capacity { grow() }
     unsafe (base + count).initialize(to: directive)
     count += 1
+    if directive.kind == .wakePeers { wakesPeers = true }
   }
 
   private mutating func grow() {

@@ -11,7 +11,6 @@ import Synchronization
 extension Redirector {
   /// Tries parked operations again until none of them can be helped by another.
   public func retryParked() {
-    wakesPeers = false
     if !waitingForSpace.isEmpty { retryWaitingForSpace() }
     guard isRetryDue else { return }
     isRetryDue = false
@@ -100,8 +99,7 @@ extension Redirector {
     let count = shared.parkedCount.load(ordering: .sequentiallyConsistent)
     guard count > 0 else { return }
     if !parked.isEmpty { isRetryDue = true }
-    if count > parked.count, !wakesPeers, shared.redirectorCount > 1 {
-      wakesPeers = true
+    if count > parked.count, !directives.wakesPeers, shared.redirectorCount > 1 {
       unsafe emit(.wakePeers)
     }
   }

@@ -227,7 +227,9 @@ extension Redirector {
       unsafe op.pointee.error = StoreErrno.wire(-op.pointee.result)
     }
     if unsafe !op.pointee.isSelfDurable || op.pointee.result != 0 {
-      if !Canary.forgetsDirtyMarks.isOut { unsafe shared.stores.markDirty(op.pointee.store, by: view.marks) }
+      if !Canary.forgetsDirtyMarks.isOut {
+        unsafe shared.stores.markDirty(op.pointee.store, by: view.marks)
+      }
       if unsafe op.pointee.flags.contains(.durable) { unsafe op.pointee.flags.insert(.needsFlush) }
     } else if unsafe shared.stores.hasFailed(op.pointee.store) {
       unsafe op.pointee.error = .io

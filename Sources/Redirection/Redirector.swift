@@ -35,6 +35,24 @@ public struct Request {
     self.owner = owner
     self.volumeBytes = volumeBytes
   }
+
+  /// An accepted request of a client.
+  ///
+  /// - Parameter hasChunks: whether replies can come in pieces.
+  public init(
+    _ header: RequestHeader, view: ExtentMapView, volumeBytes: UInt64, owner: UInt64, hasChunks: Bool
+  ) {
+    self.init(
+      view: view, offset: header.offset, length: header.length, flags: [], cookie: header.cookie,
+      owner: owner, volumeBytes: volumeBytes)
+    if header.commandNumber == Command.read.rawValue {
+      if hasChunks && !header.flags.contains(.dontFragment) { flags = .chunked }
+      return
+    }
+    if header.flags.contains(.forceUnitAccess) { flags.insert(.durable) }
+    if header.flags.contains(.noHole) { flags.insert(.keepAllocated) }
+    if header.flags.contains(.fastZero) { flags.insert(.fastOnly) }
+  }
 }
 
 /// The I/O path of one reactor: splits requests at extent edges, redirects the pieces through the
@@ -62,7 +80,6 @@ public final class Redirector {
   var hasReparked = false
   /// Whether parked operations should be tried again before the driver waits.
   public internal(set) var isRetryDue = false
-  var wakesPeers = false
   /// Slab entries promised to the pieces of writes whose payload is still on its way.
   var reserved = 0
   /// Operations in flight by parity of the grace period they started in.
@@ -139,6 +156,14 @@ public final class Redirector {
 
   /// Whether no operation exists: nothing in flight, nothing unanswered.
   public var isIdle: Bool { slab.freeCount == slab.capacity - 1 && reserved == 0 }
+
+  /// Whether it is idle and holds nothing back: no memory, no grace period.
+  package var isAtRest: Bool {
+    isIdle && arena.isIdle && parked.isEmpty && waitingForSpace.isEmpty && inFlight == (0, 0) && !isInGrace
+  }
+
+  /// Operations that wait for a gate or a range, and those that wait for space.
+  package var waitingCounts: (parked: Int, forSpace: Int) { (parked.count, waitingForSpace.count) }
 
   // MARK: Making operations
 

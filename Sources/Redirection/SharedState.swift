@@ -16,6 +16,8 @@ public final class SharedState: Sendable {
   let ranges = RangeLocks()
   /// Operations parked in all redirectors: whoever releases something looks here before waking peers.
   let parkedCount = Atomic<Int>(0)
+  /// Operations parked in all redirectors.
+  package var parkedOperations: Int { parkedCount.load(ordering: .sequentiallyConsistent) }
   /// Redirectors of the pool, one per reactor.
   public let redirectorCount: Int
 

@@ -1,8 +1,9 @@
 import ExtentMap
 import Glibc
+import NBDWire
 import Platform
 import Primitives
-import TestSupport
+import Simulation
 import Testing
 
 @testable import Redirection
@@ -22,12 +23,11 @@ private let block = World.blockBytes
     let redirector = world.redirectors[0]
     let free = redirector.slab.freeCount
     #expect(redirector.arena.freePages == 0)
-    let requests: [ClientRequest] = [
-      ClientRequest(kind: .read, volume: 0, redirector: 0, offset: 0, length: block),
-      ClientRequest(kind: .write, volume: 0, redirector: 0, offset: 0, length: block),
-      ClientRequest(kind: .zero, volume: 0, redirector: 0, offset: 1024, length: 1024),
-    ]
-    for request in requests { #expect(try world.tryStart(request) == nil) }
+    let request = Request(
+      view: world.volumes[0].map.view, offset: 1024, length: 1024, flags: [], cookie: 0, owner: 0,
+      volumeBytes: 8 * extent)
+    #expect(!redirector.read(request) && redirector.makeWrite(request) == nil)
+    #expect(!redirector.clear(.zero, request))
     #expect(redirector.slab.freeCount == free && redirector.reserved == 0)
     // What needs no buffer goes on.
     try world.begin(.trim, 4 * extent, extent)
@@ -55,7 +55,7 @@ private let block = World.blockBytes
     redirector.startWrite(first)
     #expect(redirector.reserved == 0)
     for answer in answers { redirector.release(answer) }
-    world.needsTurn[0] = true
+    world.wake(0)
     var ends = 0
     world.onFinished = { _, _ in ends += 1 }
     while try world.step() {}
@@ -136,7 +136,7 @@ private let block = World.blockBytes
         #expect(redirector.clear(.zero, request))
         expected.replaceSubrange(offset..<offset + length, with: repeatElement(0, count: length))
       }
-      world.needsTurn[0] = true
+      world.wake(0)
       while try world.step() {}
       #expect(isRight, "seed \(seed), round \(round), \(offset)+\(length)")
     }

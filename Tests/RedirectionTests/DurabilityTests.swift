@@ -2,6 +2,7 @@ import ExtentMap
 import NBDWire
 import Platform
 import Primitives
+import Simulation
 import Testing
 
 @testable import Redirection
@@ -45,7 +46,7 @@ private let cell = Model.cellBytes
   @Test func aDurableWriteToAnUncommittedExtentCommitsTheMap() throws {
     let world = try World.small()
     world.hold(.commit)
-    let first = try world.begin(.write, 0, block, .durable)
+    let first = try world.begin(.write, 0, block, .forceUnitAccess)
     try world.exhaust()
     #expect(!world.isAnswered(first) && world.count(.commit) == 1)
     world.letGo()
@@ -53,7 +54,7 @@ private let cell = Model.cellBytes
     #expect(world.outcomes[first] == .some(nil) && world.volumes[0].committed[0].isMapped)
     // From now on it carries its own durability.
     world.hold(.write)
-    let second = try world.begin(.write, 0, block, .durable)
+    let second = try world.begin(.write, 0, block, .forceUnitAccess)
     try world.exhaust()
     #expect(world.jobs.count == 1 && world.jobs[0].directive.durable)
     world.hold(.synchronize, .commit)
@@ -67,13 +68,13 @@ private let cell = Model.cellBytes
   @Test func aFailedCommitKeepsTheChangesForTheNext() throws {
     let world = try World.small()
     #expect(try world.perform(.write, 0, extent) == nil)
-    world.weather.commitError = 1
+    world.faults.commitError = 1
     #expect(try world.perform(.flush) != nil)
     #expect(world.shared.changes.pendingCount == 1)
     #expect(try world.perform(.write, extent, extent) == nil)
     #expect(try world.perform(.flush) != nil)
     #expect(world.shared.changes.pendingCount == 2)
-    world.weather = .clear
+    world.faults = .none
     #expect(try world.perform(.flush) == nil)
     #expect(world.shared.changes.pendingCount == 0)
     let isMapped = world.volumes[0].committed.map(\.isMapped)
@@ -88,14 +89,14 @@ private let cell = Model.cellBytes
     #expect(try world.perform(.write, 0, extent) == nil)
     #expect(try world.perform(.flush) == nil)
     #expect(try world.perform(.write, 0, extent) == nil)
-    world.weather.synchronizeError = 1
+    world.faults.synchronizeError = 1
     #expect(try world.perform(.flush) == .io)
-    world.weather = .clear
+    world.faults = .none
     #expect(try world.perform(.flush) == .io)
     #expect(try world.perform(.write, 0, block) == .io)
     #expect(try world.perform(.flush) == .io)
-    #expect(try world.perform(.write, 0, block, .durable) == .io)
-    #expect(try world.perform(.write, extent, block, .durable) == .io)
+    #expect(try world.perform(.write, 0, block, .forceUnitAccess) == .io)
+    #expect(try world.perform(.write, extent, block, .forceUnitAccess) == .io)
     #expect(try world.perform(.read, 0, extent) == nil)
   }
 
@@ -134,9 +135,9 @@ private let cell = Model.cellBytes
     #expect(try world.perform(.write, 0, extent) == nil)
     #expect(try world.perform(.flush) == nil)
     #expect(try world.perform(.trim, 0, extent) == nil)
-    world.weather.commitError = 1
+    world.faults.commitError = 1
     #expect(try world.perform(.write, extent, block, on: 1) == .noSpace)
-    world.weather = .clear
+    world.faults = .none
     #expect(try world.perform(.flush) == nil)
     #expect(try world.perform(.write, extent, block, on: 1) == nil)
     try world.verifyAtRest()
@@ -146,14 +147,14 @@ private let cell = Model.cellBytes
     let world = try World(
       seed: 1, stores: [WorldStore(capacityBytes: 4 << 20)], volumes: [(256 << 10, 1 << 20)])
     #expect(try world.perform(.write, 0, 256 << 10) == nil)
-    world.weather.allocationUnsupported = 1
-    #expect(try world.perform(.zero, block, 200 << 10) == nil)
+    world.faults.allocationUnsupported = 1
+    #expect(try world.perform(.writeZeroes, block, 200 << 10) == nil)
     #expect(try world.perform(.write, 512 << 10, block) == nil)
-    world.weather = .clear
+    world.faults = .none
     #expect(try world.perform(.read, 0, 256 << 10) == nil)
-    world.weather.shortTransfer = 1
-    #expect(try world.perform(.zero, block, 8 * block) == .io)
-    world.weather = .clear
+    world.faults.shortTransfer = 1
+    #expect(try world.perform(.writeZeroes, block, 8 * block) == .io)
+    world.faults = .none
     try world.verifyAtRest()
   }
 
@@ -164,9 +165,9 @@ private let cell = Model.cellBytes
         volumes: [(256 << 10, 1 << 20)])
       #expect(try world.perform(.write, 0, 256 << 10) == nil)
       let expected: NBDErrno? = method == .zeroRange ? nil : .notSupported
-      #expect(try world.perform(.zero, 0, 128 << 10, .fastOnly) == expected)
-      #expect(try world.perform(.zero, 0, 1 << 20, [.fastOnly, .keepAllocated]) == expected)
-      #expect(try world.perform(.zero, 0, 1 << 20, .fastOnly) == nil)
+      #expect(try world.perform(.writeZeroes, 0, 128 << 10, .fastZero) == expected)
+      #expect(try world.perform(.writeZeroes, 0, 1 << 20, [.fastZero, .noHole]) == expected)
+      #expect(try world.perform(.writeZeroes, 0, 1 << 20, .fastZero) == nil)
       try world.verifyAtRest()
     }
   }

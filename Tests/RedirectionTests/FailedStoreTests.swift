@@ -1,7 +1,7 @@
 import ExtentMap
 import NBDWire
 import Primitives
-import TestSupport
+import Simulation
 import Testing
 
 @testable import Redirection
@@ -34,11 +34,11 @@ private let block = World.blockBytes
     world.hold(.synchronize)
     try flush(world)
     try world.exhaust()
-    world.weather.synchronizeError = 1
+    world.faults.synchronizeError = 1
     world.holds = { $0.directive.kind == .synchronize && $0.directive.store != 0 }
     try world.exhaust()
     #expect(world.hasFailedStore)
-    world.weather = .clear
+    world.faults = .none
     world.letGo()
     try world.settle()
   }
@@ -61,8 +61,8 @@ private let block = World.blockBytes
       #expect(try world.perform(1, .flush) == nil)
       #expect(try world.perform(2, .flush) == nil)
     }
-    #expect(try world.perform(1, .write, 2 * extent, block, .durable) == nil)
-    #expect(try world.perform(2, .write, 2 * extent, block, .durable) == nil)
+    #expect(try world.perform(1, .write, 2 * extent, block, .forceUnitAccess) == nil)
+    #expect(try world.perform(2, .write, 2 * extent, block, .forceUnitAccess) == nil)
     #expect(try world.perform(.read, 0, 4 * extent) == nil)
     #expect(world.usedBytes(0) == 2 * extent)
     try world.verifyAtRest()
@@ -91,7 +91,7 @@ private let block = World.blockBytes
     // No more of it piles up.
     #expect(try world.perform(.write, 3 * extent, block) == .io)
     #expect(try world.perform(.trim, 0, 2 * extent) == .io)
-    #expect(try world.perform(.zero, 0, 2 * extent) == .io)
+    #expect(try world.perform(.writeZeroes, 0, 2 * extent) == .io)
     #expect(world.shared.changes.pendingCount == 0 && world.usedBytes(1) == 2 * extent)
     // What is mapped on a good store can still be written.
     #expect(try world.perform(.write, 2 * extent, block) == nil)
@@ -106,7 +106,7 @@ private let block = World.blockBytes
     // Volume 2 has lost nothing, and a write that is refused spoils none of its flushes.
     #expect(try world.perform(2, .read, 0, extent) == nil)
     #expect(try world.perform(2, .write, 0, block) == .io)
-    #expect(try world.perform(2, .zero, block, block) == .io)
+    #expect(try world.perform(2, .writeZeroes, block, block) == .io)
     #expect(try world.perform(2, .flush) == nil)
     // It leaves the store by trimming; the slot is not used again.
     #expect(try world.perform(2, .trim, 0, extent) == nil)
@@ -129,13 +129,13 @@ private let block = World.blockBytes
     world.hold(.zero)
     let write = try world.begin(1, .write, 0, block)
     try world.exhaust()
-    world.weather.synchronizeError = 1
+    world.faults.synchronizeError = 1
     world.holds = {
       $0.directive.kind == .zero || ($0.directive.kind == .synchronize && $0.directive.store != 0)
     }
     let flush = try world.begin(.flush)
     try world.exhaust()
-    world.weather = .clear
+    world.faults = .none
     world.letGo()
     try world.settle()
     #expect(world.outcomes[flush] == .some(.some(.io)) && world.outcomes[write] == .some(nil))
@@ -149,35 +149,16 @@ private let block = World.blockBytes
     let world = try Self.world()
     #expect(try world.perform(1, .write, extent, block) == nil)
     #expect(try world.perform(2, .write, 0, block) == nil)
-    world.weather.commitError = 1
+    world.faults.commitError = 1
     world.hold(.synchronize)
     let changed = try world.begin(1, .flush)
     let unchanged = try world.begin(2, .flush)
     world.letGo()
     try world.settle()
     #expect(world.outcomes[changed] != .some(nil) && world.outcomes[unchanged] == .some(nil))
-    world.weather = .clear
+    world.faults = .none
     #expect(try world.perform(1, .flush) == nil)
     try world.crash()
     try world.verifyAtRest()
-  }
-}
-
-extension World {
-  fileprivate func begin(
-    _ volume: Int, _ kind: OperationKind, _ offset: UInt64 = 0, _ length: UInt64 = 0,
-    _ flags: OperationFlags = []
-  ) throws -> UInt64 {
-    try start(
-      ClientRequest(kind: kind, volume: volume, redirector: 0, offset: offset, length: length, flags: flags))
-  }
-
-  fileprivate func perform(
-    _ volume: Int, _ kind: OperationKind, _ offset: UInt64 = 0, _ length: UInt64 = 0,
-    _ flags: OperationFlags = []
-  ) throws -> NBDErrno? {
-    let cookie = try begin(volume, kind, offset, length, flags)
-    try settle()
-    return outcomes[cookie] ?? .io
   }
 }

@@ -1,5 +1,6 @@
 import NBDWire
 import Primitives
+import Simulation
 import Testing
 
 @testable import Redirection
@@ -52,21 +53,21 @@ private let block = World.blockBytes
     #expect(try world.perform(.write, 0, extent) == nil)
     #expect(try world.perform(.write, extent, extent) == nil)
     #expect(Self.told(world).isEmpty)
-    world.weather.readError = 1
+    world.faults.readError = 1
     #expect(try world.perform(.read, 0, block) == .io)
     #expect(Self.told(world) == ["read 0 1 5"])
-    #expect(try world.perform(.write, extent + 512, 512) == .io)
+    #expect(try world.perform(.write, extent + Model.cellBytes, Model.cellBytes) == .io)
     #expect(Self.told(world) == ["read 1 1 5"])
-    world.weather = .clear
-    world.weather.writeError = 1
+    world.faults = .none
+    world.faults.writeError = 1
     #expect(try world.perform(.write, extent, block) == .io)
     #expect(Self.told(world) == ["write 1 1 5"])
-    world.weather = .clear
-    world.weather.shortTransfer = 1
+    world.faults = .none
+    world.faults.shortTransfer = 1
     #expect(try world.perform(.read, 0, block) == .io)
     #expect(world.shared.faults.takeDue(at: nil).map(\.cause) == ["0 bytes instead of 4096"])
-    world.weather = .clear
-    world.weather.synchronizeError = 1
+    world.faults = .none
+    world.faults.synchronizeError = 1
     #expect(try world.perform(.flush) == .io)
     #expect(Self.told(world) == ["synchronize 0 - 5", "synchronize 1 - 5"])
   }
@@ -80,7 +81,7 @@ private let block = World.blockBytes
     #expect(Self.told(world) == ["prepare 0 1 28", "place - 1 28"])
     // Zeros that are made another way are no fault.
     world.fullStores = []
-    world.weather.allocationUnsupported = 1
+    world.faults.allocationUnsupported = 1
     #expect(try world.perform(.write, extent, extent) == nil)
     #expect(Self.told(world).isEmpty)
   }

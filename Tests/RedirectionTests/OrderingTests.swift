@@ -1,6 +1,8 @@
 import ExtentMap
+import NBDWire
 import Platform
 import Primitives
+import Simulation
 import Testing
 
 @testable import Redirection
@@ -47,6 +49,33 @@ private let cell = Model.cellBytes
     try world.verifyAtRest()
     #expect(world.isAnswered(aligned) && world.isAnswered(unaligned) && world.isAnswered(late))
     #expect(!world.volumes[0].map.view.entry(0).isRanged)
+  }
+
+  /// That the peers were woken in a turn says nothing of what is released after it.
+  @Test func everyReleaseWakesPeers() throws {
+    let world = try World.small(redirectors: 2)
+    #expect(try world.perform(.write, 0, 2 * extent) == nil)
+    world.hold(.write)
+    try world.begin(.write, 0, block, on: 1)
+    try world.begin(.write, extent, block, on: 1)
+    try world.exhaust()
+    let tokens = world.jobs.map(\.directive.token)
+    // One waits on each reactor for the writer of its extent.
+    try world.begin(.write, cell, cell, on: 0)
+    try world.begin(.write, extent + cell, cell, on: 1)
+    try world.exhaust()
+    #expect(world.count(.read) == 0)
+    let redirector = world.redirectors[1]
+    redirector.complete(tokens[1], Int32(block))
+    redirector.retryParked()
+    #expect(Self.wakesPeers(redirector))
+    redirector.directives.removeAll()
+    redirector.complete(tokens[0], Int32(block))
+    #expect(Self.wakesPeers(redirector))
+  }
+
+  private static func wakesPeers(_ redirector: Redirector) -> Bool {
+    (0..<redirector.directives.count).contains { redirector.directives[$0].kind == .wakePeers }
   }
 
   @Test func oneOfTwoRedirectorsAllocatesAnExtent() throws {
@@ -140,10 +169,6 @@ private let cell = Model.cellBytes
     let world = try World.small()
     #expect(try world.perform(.write, 0, extent) == nil)
     #expect(try world.perform(.write, 2 * extent, extent) == nil)
-    _ = try world.begin(.read, cell, 3 * extent - 2 * cell, .chunked)
-    world.hold(.read)
-    try world.turn(0)
-    #expect(world.count(.read) == 2 && world.unreleased.count == 1)
     var holes: [UInt64] = []
     var pieces = 0
     var ends = 0
@@ -153,8 +178,12 @@ private let cell = Model.cellBytes
       if unsafe op.pointee.flags.contains(.piece) { pieces += 1 }
       if unsafe op.pointee.flags.contains(.answeredInPieces) { ends += 1 }
     }
+    world.hold(.read)
+    try world.begin(.read, cell, 3 * extent - 2 * cell)
+    try world.turn(0)
+    #expect(world.count(.read) == 2 && holes == [extent] && pieces == 1)
     world.letGo()
-    while try world.step() {}
+    try world.exhaust()
     #expect(holes == [extent] && pieces == 3 && ends == 1)
     #expect(world.redirectors[0].isIdle && world.redirectors[0].arena.isIdle)
   }
@@ -164,8 +193,8 @@ private let cell = Model.cellBytes
     world.onFinished = { redirector, index in
       #expect(unsafe redirector.operation(index).pointee.flags == [.chunked, .hole])
     }
-    _ = try world.begin(.read, 0, 4 * extent, .chunked)
-    while try world.step() {}
+    try world.begin(.read, 0, 4 * extent)
+    try world.exhaust()
     #expect(world.jobs.isEmpty && world.redirectors[0].isIdle)
   }
 }

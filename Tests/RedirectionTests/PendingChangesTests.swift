@@ -1,5 +1,6 @@
 import NBDWire
 import Primitives
+import Simulation
 import Testing
 
 @testable import Redirection
@@ -20,7 +21,7 @@ private let block = World.blockBytes
     let world = try Self.world(waitingMax: 4, redirectors: 2)
     #expect(try world.perform(.write, 0, extent) == nil)
     #expect(try world.perform(.flush) == nil)
-    world.weather.commitError = 1
+    world.faults.commitError = 1
     for number in 1...4 as ClosedRange<UInt64> {
       #expect(try world.perform(.write, number * extent, block) == nil)
     }
@@ -28,16 +29,16 @@ private let block = World.blockBytes
     // Whatever needs a change is refused now, and does not hang; nothing is half done.
     #expect(try world.perform(.write, 9 * extent, block, on: 1) != nil)
     #expect(try world.perform(.trim, 0, 2 * extent) != nil)
-    #expect(try world.perform(.zero, 0, 2 * extent, on: 1) != nil)
+    #expect(try world.perform(.writeZeroes, 0, 2 * extent, on: 1) != nil)
     #expect(world.shared.changes.pendingCount == 4 && world.usedBytes() == 5 * extent)
     #expect(world.shared.faults.count(.refuse) == 3)
     // What needs none goes on, and what was acknowledged is kept.
     #expect(try world.perform(.write, 0, block) == nil)
     #expect(try world.perform(.write, 4 * extent, extent, on: 1) == nil)
-    #expect(try world.perform(.zero, 0, block) == nil)
+    #expect(try world.perform(.writeZeroes, 0, block) == nil)
     #expect(try world.perform(.trim, 10 * extent, extent) == nil)
     #expect(try world.perform(.read, 0, 8 * extent) == nil)
-    world.weather = .clear
+    world.faults = .none
     #expect(try world.perform(.flush) == nil)
     #expect(try world.perform(.write, 9 * extent, block, on: 1) == nil)
     try world.verifyAtRest()

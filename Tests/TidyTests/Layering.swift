@@ -1,37 +1,39 @@
-/// The layers as `Package.swift` declares them, bottom up.
+/// The layers as `Package.swift` declares them, bottom up; after the program itself, what only tests link.
 struct Layers: Equatable {
   struct Layer: Equatable {
     let name: String
     let imports: [String]
+    /// Only tests and developers link it.
+    var isHarness = false
   }
 
   var layers: [Layer] = []
   /// System-library targets: one C library each.
   var libraries: [String] = []
 
-  /// Reads `layer("Name", ["A", …])`, the executable and the system libraries out of a manifest's text.
+  /// Reads `layer("Name", ["A", …])`, `harness(…)`, the executables and the system libraries out of a
+  /// manifest's text.
   init(manifest: String) {
     for range in manifest.ranges(of: ".systemLibrary(name:") {
       libraries += Self.strings(in: manifest[range.upperBound...].prefix { $0 != "," })
     }
-    for range in manifest.ranges(of: "layer(") {
-      // The declaration of the helper itself has no string as its first argument.
+    let heads = ["layer(", "harness(", ".executableTarget("]
+    let places = heads.flatMap { head in manifest.ranges(of: head).map { ($0, head) } }
+    for (range, head) in places.sorted(by: { $0.0.lowerBound < $1.0.lowerBound }) {
       let rest = manifest[range.upperBound...].drop { $0.isWhitespace }
-      guard rest.first == "\"" else { continue }
-      append(rest)
-    }
-    for range in manifest.ranges(of: ".executableTarget(")
-    where !manifest[range.upperBound...].prefix(while: { $0 != ")" }).contains("path:") {
+      // The declarations of the helpers themselves have no string as their first argument.
+      guard rest.first == "\"" || rest.hasPrefix("name: \"") else { continue }
       // With a path of its own it does not lie in `Sources/`: it is no layer.
-      append(manifest[range.upperBound...])
+      if head == ".executableTarget(", rest.prefix(while: { $0 != ")" }).contains("path:") { continue }
+      append(rest, isHarness: head == "harness(")
     }
   }
 
-  private mutating func append(_ rest: Substring) {
+  private mutating func append(_ rest: Substring, isHarness: Bool) {
     let body = rest.prefix { $0 != "]" }
     let names = Self.strings(in: body)
     guard let name = names.first else { return }
-    layers.append(Layer(name: name, imports: Array(names.dropFirst())))
+    layers.append(Layer(name: name, imports: Array(names.dropFirst()), isHarness: isHarness))
   }
 
   private static func strings(in text: Substring) -> [String] {
@@ -39,7 +41,8 @@ struct Layers: Equatable {
     return parts.indices.filter { $0 % 2 == 1 }.map { String(parts[$0]) }
   }
 
-  /// Imports that point up or sideways in the manifest, and libraries with more or fewer than one user.
+  /// Imports that point up or sideways in the manifest, and libraries with more or fewer than one user
+  /// in the program.
   func violations() -> [Violation] {
     var found: [Violation] = []
     var below: Set<String> = Set(libraries)
@@ -53,7 +56,7 @@ struct Layers: Equatable {
       below.insert(layer.name)
     }
     for library in libraries {
-      let users = layers.filter { $0.imports.contains(library) }.map(\.name)
+      let users = layers.filter { !$0.isHarness && $0.imports.contains(library) }.map(\.name)
       if users.count != 1 {
         found.append(
           Violation(

@@ -15,8 +15,11 @@ package final class SimulatedStore {
   package let count: Int
   private let live: UnsafeMutableRawPointer
   private let durable: UnsafeMutableRawPointer
-  private var isDirty: [Bool]
+  /// By block: when it was written first and last since it was durable; 0 if it is.
+  private var firstWrites: [UInt64]
+  private var lastWrites: [UInt64]
   private var dirtyBlocks: [Int] = []
+  private var writes: UInt64 = 0
 
   /// A disk of `count` bytes, a multiple of the block size.
   package init(count: Int) {
@@ -26,7 +29,8 @@ package final class SimulatedStore {
     unsafe durable = .allocate(byteCount: count, alignment: 4096)
     unsafe memset(live, Int32(Self.garbage), count)
     unsafe memset(durable, Int32(Self.garbage), count)
-    isDirty = [Bool](repeating: false, count: count / Self.blockBytes)
+    firstWrites = [UInt64](repeating: 0, count: count / Self.blockBytes)
+    lastWrites = firstWrites
   }
 
   deinit {
@@ -41,9 +45,21 @@ package final class SimulatedStore {
   }
 
   private func touch(_ block: Int) {
-    if isDirty[block] { return }
-    isDirty[block] = true
+    writes += 1
+    lastWrites[block] = writes
+    if firstWrites[block] > 0 { return }
+    firstWrites[block] = writes
     dirtyBlocks.append(block)
+  }
+
+  private func makeDurable(_ block: Int) {
+    let place = block * Self.blockBytes
+    unsafe memcpy(durable + place, live + place, Self.blockBytes)
+  }
+
+  private func forget(_ block: Int) {
+    firstWrites[block] = 0
+    lastWrites[block] = 0
   }
 
   /// Copies a range out.
@@ -65,38 +81,43 @@ package final class SimulatedStore {
       } else {
         unsafe memset(live + place, 0, Self.blockBytes)
       }
-      if durably {
-        unsafe memcpy(durable + place, live + place, Self.blockBytes)
-      }
       touch(block)
+      if durably { makeDurable(block) }
     }
   }
 
-  /// Makes everything written so far durable.
-  package func synchronize() {
-    persist { _ in true }
+  /// What a synchronization that begins now will have made durable when it ends: what was written before.
+  package var synchronizationPoint: UInt64 { writes }
+
+  /// Ends a synchronization that began at `point`; what was written meanwhile may become durable too.
+  package func synchronize(upTo point: UInt64, where chooses: (Int) -> Bool) {
+    dirtyBlocks.removeAll { block in
+      guard firstWrites[block] <= point || chooses(block) else { return false }
+      makeDurable(block)
+      guard lastWrites[block] <= point else {
+        firstWrites[block] = lastWrites[block]
+        return false
+      }
+      forget(block)
+      return true
+    }
   }
 
   /// Makes durable what `chooses` admits, unasked, as a disk may at any time.
   package func persist(where chooses: (Int) -> Bool) {
-    var rest: [Int] = []
-    for block in dirtyBlocks {
-      if chooses(block) {
-        let place = block * Self.blockBytes
-        unsafe memcpy(durable + place, live + place, Self.blockBytes)
-        isDirty[block] = false
-      } else {
-        rest.append(block)
-      }
+    dirtyBlocks.removeAll { block in
+      guard chooses(block) else { return false }
+      makeDurable(block)
+      forget(block)
+      return true
     }
-    dirtyBlocks = rest
   }
 
   /// Writeback fails: what `chooses` admits is forgotten, and will never become durable.
   package func loseWriteback(where chooses: (Int) -> Bool) {
     dirtyBlocks.removeAll { block in
       guard chooses(block) else { return false }
-      isDirty[block] = false
+      forget(block)
       return true
     }
   }
@@ -104,8 +125,8 @@ package final class SimulatedStore {
   /// Power goes: the live image becomes the durable one, after the blocks that `survives` admits.
   package func crash(where survives: (Int) -> Bool) {
     persist(where: survives)
+    dirtyBlocks.forEach(forget)
     dirtyBlocks = []
-    isDirty = [Bool](repeating: false, count: isDirty.count)
     unsafe memcpy(live, durable, count)
   }
 

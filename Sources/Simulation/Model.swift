@@ -1,8 +1,9 @@
 /// What clients have been promised: for every cell of every volume, the versions that it may hold.
 ///
 /// A cell is 1 KiB, so that requests can begin and end inside blocks.
-struct Model {
-  static let cellBytes: UInt64 = 1024
+package struct Model {
+  /// Bytes of a cell.
+  package static let cellBytes: UInt64 = 1024
   static let cellsPerBlock = 4
 
   struct Operation {
@@ -45,14 +46,14 @@ struct Model {
     UInt64(operation) << 32 | UInt64(volume) << 24 | UInt64(cell)
   }
 
-  /// A change begins; `oldest` is when the oldest operation that has not ended was issued.
+  /// A change begins; `oldest` tells when the oldest read under way was issued.
   mutating func begin(
-    _ volume: Int, _ range: Range<Int>, isZero: Bool, isDurable: Bool, oldest: Int
+    _ volume: Int, _ range: Range<Int>, isZero: Bool, isDurable: Bool, oldest: () -> Int
   ) -> Int {
     let number = operations.count
     operations.append(Operation(issue: tick(), isDurable: isDurable))
     for cell in range {
-      if cells[volume][cell].count >= 8 { prune(volume, cell, oldest) }
+      if cells[volume][cell].count >= 8 { prune(volume, cell, oldest()) }
       let value = isZero ? 0 : Self.value(operation: number, volume: volume, cell: cell)
       cells[volume][cell].append(Version(operation: number, value: value))
     }
@@ -107,6 +108,25 @@ struct Model {
     }
   }
 
+  /// Two cells of a block of which one is of a write that covered both, the other of one before it: a block
+  /// is written whole or not at all.
+  ///
+  /// - Parameter values: what the cells of the block hold, from `first` on.
+  func tear(_ volume: Int, _ first: Int, _ values: ArraySlice<UInt64>) -> (Int, Int)? {
+    guard values.contains(where: { $0 != values.first! }) else { return nil }
+    for (place, value) in zip(first..., values) where value != 0 {
+      // Other than zeros, a value tells which request it is of.
+      guard let write = cells[volume][place].first(where: { $0.value == value }) else { continue }
+      for (other, found) in zip(first..., values) where other != place {
+        let versions = cells[volume][other]
+        guard versions.contains(where: { $0.operation == write.operation }) else { continue }
+        // Zeros may be of any request that has left zeros there.
+        if versions.allSatisfy({ $0.value != found || isBefore($0, write) }) { return (place, other) }
+      }
+    }
+    return nil
+  }
+
   /// From now on the cell holds what was found after a crash.
   mutating func recovered(_ volume: Int, _ cell: Int, _ value: UInt64, by operation: Int) {
     cells[volume][cell] = [Version(operation: operation, value: value)]
@@ -120,7 +140,7 @@ struct Model {
   }
 
   func describe(_ volume: Int, _ cell: Int, _ value: UInt64) -> String {
-    let versions = cells[volume][cell].map { version in
+    let versions = cells[volume][cell].suffix(12).map { version in
       let operation = operations[version.operation]
       let end = operation.end == .max ? "…" : "\(operation.end)"
       return "\(String(version.value, radix: 16))[\(operation.issue)–\(end)"
