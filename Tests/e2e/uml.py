@@ -66,7 +66,7 @@ def boot(case, function, *arguments, memory="1G", disk="3G", seconds=200, module
     and so on, in MiB."""
     if SANITIZER:
         raise Skip("a process in user-mode Linux has too few addresses for a sanitizer", allowed=True)
-    need("linux.uml", "insmod", "mkfs.ext4", "ip", "truncate")
+    need("linux.uml", "unshare", "insmod", "mkfs.ext4", "ip", "truncate")
     kernel = os.environ.get("UML", "linux.uml")
     image, init = case.path("disk"), case.path("init")
     with open(image, "wb") as file:
@@ -85,7 +85,8 @@ def boot(case, function, *arguments, memory="1G", disk="3G", seconds=200, module
             environment="\n".join(f"export {name}='{value}'" for name, value in passed_on.items()),
             command=f"{PYTHON} -B {HERE}/guest.py '{words}'"))
     os.chmod(init, 0o755)
-    command = [kernel, f"mem={memory}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet",
+    # In a pid namespace of its own, so that none of the guest's processes outlives a runner that is killed.
+    command = ["unshare", "--pid", "--fork", "--kill-child", kernel, f"mem={memory}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet",
                f"init={init}", f"ubd0={image}",
                *(f"ubd{number}={case.path(f'disk{number}')}" for number in range(1, len(disks) + 1)),
                "con0=null,fd:1", "con=null", "ssl=null", f"uml_dir={case.scratch}/", "umid=guest"]
