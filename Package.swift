@@ -47,7 +47,7 @@ let package = Package(
     layer("Catalog", ["CSQLite", "ExtentMap", "Platform", "Primitives"]),
     layer("Stores", ["Catalog", "ExtentMap", "Platform", "Primitives"]),
     layer("Redirection", ["Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
-    layer("NBDService", ["Redirection", "ExtentMap", "NBDWire", "Ring", "Platform", "Primitives"]),
+    layer("NBDService", ["Redirection", "Stores", "ExtentMap", "NBDWire", "Ring", "Platform", "Primitives"]),
     layer("HTTPService", ["CMicroHTTPD", "Platform", "Primitives"]),
     layer(
       "Daemon",
@@ -77,7 +77,7 @@ let package = Package(
     tests("Simulation", ["Simulation", "gnomon-sim", "NBDWire", "Platform", "Primitives"]),
     .target(
       name: "TestSupport", dependencies: ["HTTPService", "Platform", "Primitives"], path: "Tests/TestSupport"),
-    tests("NBDService", ["TestSupport", "NBDService", "Redirection", "ExtentMap", "Platform", "Primitives"]),
+    tests("NBDService", ["TestSupport", "NBDService", "Redirection", "Stores", "ExtentMap", "Platform", "Primitives"]),
     tests("HTTPService", ["TestSupport", "HTTPService", "Platform", "Primitives"]),
     tests(
       "CommandLine", ["TestSupport", "gnomon", "Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),

@@ -24,7 +24,7 @@ final class Pool: PoolBackground {
   /// Deleted or cut volumes whose slots are still being given back, once for each time.
   private let releasing = Mutex<[VolumeID]>([])
   private let lock: PoolLock
-  private let openStores: Mutex<[StoreID: FileStore]>
+  private let openStores: Mutex<[StoreID: any Store]>
   private let reactorList = Mutex<[ReactorHandle]>([])
   private let log = Log("pool")
 
@@ -45,9 +45,9 @@ final class Pool: PoolBackground {
     catalog = try Catalog(opening: directory)
     record = catalog.pool
     shared = SharedState(redirectorCount: redirectorCount)
-    var stores: [StoreID: FileStore] = [:]
+    var stores: [StoreID: any Store] = [:]
     for store in try catalog.stores() {
-      stores[store.id] = try FileStore(opening: store, pool: catalog.pool.uuid)
+      stores[store.id] = try StoreFactory.open(store, pool: catalog.pool.uuid)
     }
     var maps = try PoolMaps(loading: catalog)
     for index in maps.volumes.indices where readOnlyNames.contains(maps.volumes[index].record.name) {
@@ -96,7 +96,7 @@ final class Pool: PoolBackground {
   // MARK: Stores
 
   /// Tells the data path about a store; it takes new extents only once it is placed.
-  func introduce(_ store: FileStore) {
+  func introduce(_ store: any Store) {
     let method: PrepareMethod
     if store.capabilities.zeroRange {
       method = .zeroRange
@@ -105,20 +105,21 @@ final class Pool: PoolBackground {
     } else {
       method = .writeZeros
     }
+    let isCached = if case .file(_, isCached: true) = store.access { true } else { false }
     shared.stores.add(
       store.record.id, tier: store.record.tier, dataOffset: store.dataOffset, prepare: method,
-      isCached: !store.isDirect)
+      isCached: isCached)
   }
 
-  var stores: [FileStore] {
+  var stores: [any Store] {
     openStores.withLock { $0.values.sorted { $0.record.name < $1.record.name } }
   }
 
-  func store(_ id: StoreID) -> FileStore? {
+  func store(_ id: StoreID) -> (any Store)? {
     openStores.withLock { $0[id] }
   }
 
-  func setStore(_ id: StoreID, _ store: FileStore?) {
+  func setStore(_ id: StoreID, _ store: (any Store)?) {
     openStores.withLock { $0[id] = store }
   }
 

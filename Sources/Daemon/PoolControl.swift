@@ -42,14 +42,14 @@ actor PoolControl: ControlPlane {
     pool.stores.map(info)
   }
 
-  func info(_ store: FileStore) -> StoreInfo {
+  func info(_ store: any Store) -> StoreInfo {
     let space = pool.shared.placement.space(of: store.record.id)
     return StoreInfo(
       store.record, usedBytes: space.usedBytes, freeBytes: space.freeBytes, state: state(of: store),
       errors: errors(of: store))
   }
 
-  private func errors(of store: FileStore) -> StoreErrorCounts {
+  private func errors(of store: any Store) -> StoreErrorCounts {
     let (faults, id) = (pool.shared.faults, store.record.id)
     return StoreErrorCounts(
       reads: faults.count(.read, store: id), writes: faults.count(.write, store: id),
@@ -60,7 +60,7 @@ actor PoolControl: ControlPlane {
     pool.shared.stores.hasLostWrites(of: volume.map.view.marks) ? .failed : .online
   }
 
-  private func state(of store: FileStore) -> StoreState {
+  private func state(of store: any Store) -> StoreState {
     pool.shared.stores.hasFailed(store.record.id) ? .failed : .online
   }
 

@@ -62,7 +62,6 @@ final class Reactor {
       environment.shared, number: handle.number, operationsMax: limits.operationsPerReactorMax,
       bufferBytes: limits.bytesPerReactorMax)
     try ring.registerFileTable(count: StoreTable.capacity)
-    for (store, descriptor) in environment.stores { try ring.setFile(Int(store.rawValue), to: descriptor) }
     connectionsCapacity = limits.connectionsMax
     unsafe connections = .allocate(capacity: connectionsCapacity)
     unsafe completions = .allocate(capacity: 512)
@@ -73,6 +72,7 @@ final class Reactor {
     if unsafe !ring.registerBuffer(memory.baseAddress!, count: registered) {
       log.warning("buffers are not registered with the ring: raise the locked-memory limit for more speed")
     }
+    for (store, access) in environment.stores { try setRoute(to: store, access) }
   }
 
   deinit {
@@ -209,15 +209,8 @@ final class Reactor {
   }
 
   private func carryOut(_ directive: Directive) {
-    let file = Int(directive.store)
-    let token = Self.token(.storage, directive.token)
     switch directive.kind {
-    case .read, .write: transfer(directive)
-    case .zero, .punch, .reserve:
-      ring.allocate(
-        file: file, mode: directive.kind.allocationMode, offset: directive.offset, count: directive.length,
-        token: token)
-    case .synchronize: ring.synchronizeData(file: file, token: token)
+    case .read, .write, .zero, .punch, .reserve, .synchronize: carryOutOnStore(directive)
     case .commit:
       let inbox = handle.inbox
       let waiting = directive.token
@@ -244,9 +237,9 @@ final class Reactor {
   private func take(_ message: ReactorMessage) {
     switch message {
     case .adopt(let socket, let peer): adopt(socket, peer: peer)
-    case .setStore(let store, let descriptor, let done):
+    case .setStore(let store, let access, let done):
       do throws(SystemError) {
-        try ring.setFile(Int(store.rawValue), to: descriptor)
+        try setRoute(to: store, access)
       } catch {
         log.error("a store cannot be reached by this reactor", ["store": store.rawValue, "cause": error])
       }
@@ -263,17 +256,6 @@ final class Reactor {
       shutDownDone = done
       beginShutdown()
     case .stop: isStopping = true
-    }
-  }
-}
-
-extension Directive.Kind {
-  /// The mode of fallocate(2) that does it.
-  fileprivate var allocationMode: Int32 {
-    switch self {
-    case .zero: AllocationMode.zeroRange
-    case .punch: AllocationMode.punchHole
-    default: AllocationMode.reserve
     }
   }
 }

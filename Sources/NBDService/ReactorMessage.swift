@@ -1,13 +1,14 @@
 public import NBDWire
 public import Primitives
 public import Redirection
+public import Stores
 
 /// What other threads tell a reactor.
 public enum ReactorMessage: Sendable {
   /// Serve a client that another reactor or the service manager has accepted.
   case adopt(socket: Int32, peer: String)
-  /// Put a store's file into the ring's table, or take it out with -1; then call back.
-  case setStore(StoreID, descriptor: Int32, done: @Sendable () -> Void)
+  /// Learn how a store is reached, or with nil that it is gone; then call back.
+  case setStore(StoreID, StoreAccess?, done: @Sendable () -> Void)
   /// Something was released: try parked operations again.
   case retryParked
   /// A commit has ended: 0 or -errno.

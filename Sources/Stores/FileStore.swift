@@ -25,17 +25,13 @@ public final class FileStore: Store {
   /// Where the first slot begins, in bytes.
   public var dataOffset: UInt64 { StoreLayout.dataOffset }
   /// Bytes for slots, in whole granules of 64 KiB.
-  public var capacityBytes: UInt64 { Self.capacity(of: record) }
+  public var capacityBytes: UInt64 { StoreLayout.capacity(ofBytes: record.sizeBytes) }
   /// True: what is written here lasts.
   public var mayHoldLiveCopies: Bool { true }
+  /// Through the ring's fixed files.
+  public var access: StoreAccess { .file(descriptor: descriptor.raw, isCached: !isDirect) }
 
   private static let log = Log("store")
-
-  /// Bytes for slots in a store of this size.
-  public static func capacity(of record: StoreRecord) -> UInt64 {
-    guard record.sizeBytes > StoreLayout.dataOffset else { return 0 }
-    return (record.sizeBytes - StoreLayout.dataOffset) / StoreLayout.granuleBytes * StoreLayout.granuleBytes
-  }
 
   /// Opens a store after it has proved to be the one that `record` describes.
   ///

@@ -18,7 +18,7 @@ extension FileStore {
           .invalid, "\(ByteSize(rawValue: record.sizeBytes)) is too small for store \(record.name)",
           remedy: "give it at least \(ByteSize(rawValue: StoreLayout.sizeMin))")
       }
-      let isNew = unsafe access(record.path, F_OK) != 0
+      let isNew = unsafe Glibc.access(record.path, F_OK) != 0
       if isNew {
         try createNew(record, pool: pool)
       } else {
@@ -31,7 +31,7 @@ extension FileStore {
   }
 
   private static func createNew(_ record: StoreRecord, pool: UUID128) throws {
-    guard unsafe access(folder(of: record.path), F_OK) == 0 else {
+    guard unsafe Glibc.access(folder(of: record.path), F_OK) == 0 else {
       throw GnomonError(.notFound, "the folder of \(record.path) does not exist", remedy: "make it first")
     }
     let descriptor = try FileDescriptor.open(record.path, O_RDWR | O_CREAT | O_EXCL)

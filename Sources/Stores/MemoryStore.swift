@@ -14,6 +14,10 @@ public final class MemoryStore: Store {
   public var dataOffset: UInt64 { 0 }
   /// False: what is written here is gone with the process.
   public var mayHoldLiveCopies: Bool { false }
+  /// Pages that are given back read zero.
+  public var capabilities: StoreCapabilities {
+    StoreCapabilities(zeroRange: true, punchHole: true, preallocate: false)
+  }
   private let memory: AlignedMemory
 
   /// Reserves the address space; memory is used as it is written.
@@ -61,4 +65,7 @@ public final class MemoryStore: Store {
 
   /// Does nothing: nothing here is ever durable.
   public func synchronize() throws(SystemError) {}
+
+  /// Does nothing: nobody else can reach it.
+  public func unlock() {}
 }

@@ -72,9 +72,9 @@ public struct PoolCheck: ~Copyable {
   }
 
   private mutating func checkLabels() throws(GnomonError) {
-    for record in usages.lazy.map(\.record) where record.kind == .file {
+    for record in usages.lazy.map(\.record) {
       do {
-        let damaged = try FileStore.inspect(record, pool: catalog.pool.uuid)
+        let damaged = try StoreFactory.inspect(record, pool: catalog.pool.uuid)
         if damaged > 0 {
           report.add(
             .warning, "one of the two labels of store \(record.name) is damaged", cause: "in \(record.path)",
@@ -190,7 +190,6 @@ private final class StoreUsage {
 
   init(_ record: StoreRecord) {
     self.record = record
-    let capacity = record.kind == .file ? FileStore.capacity(of: record) : record.sizeBytes
-    allocator = SlotAllocator(capacityBytes: capacity)
+    allocator = SlotAllocator(capacityBytes: StoreFactory.capacityBytes(of: record))
   }
 }

@@ -14,7 +14,11 @@ public struct StoreCapabilities: Sendable, Equatable {
   static let scratchOffset: UInt64 = 512 << 10
   static let scratchBytes = 64 << 10
 
-  init() {}
+  init(zeroRange: Bool, punchHole: Bool, preallocate: Bool) {
+    self.zeroRange = zeroRange
+    self.punchHole = punchHole
+    self.preallocate = preallocate
+  }
 
   /// Tries each on the scratch area. A call that succeeds but does not leave zeros counts as missing.
   init(probing descriptor: borrowing FileDescriptor) {

@@ -16,6 +16,12 @@ enum StoreErrors {
     }
   }
 
+  static func volatile(_ name: String) -> GnomonError {
+    GnomonError(
+      .invalid, "store \(name) is volatile", cause: "memory may hold shadows only, never a live copy",
+      remedy: "use a file or a block device")
+  }
+
   static func missing(_ record: StoreRecord) -> GnomonError {
     GnomonError(
       .notFound, "the file of store \(record.name) is missing", cause: "\(record.path) does not exist",

@@ -3,6 +3,7 @@ import Glibc
 import Platform
 import Primitives
 import Redirection
+import Stores
 import Synchronization
 import TestSupport
 
@@ -55,7 +56,7 @@ final class Service: Sendable {
     try reactor.start(
       ReactorEnvironment(
         shared: shared, exports: exports, limits: limits, background: Background(shared, reactor),
-        reactors: [reactor], stores: [store: file.raw], listeners: []))
+        reactors: [reactor], stores: [store: .file(descriptor: file.raw, isCached: false)], listeners: []))
   }
 
   deinit {
