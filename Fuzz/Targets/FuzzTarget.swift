@@ -16,6 +16,7 @@ package struct FuzzTarget: Sendable {
     FuzzTarget(name: "configuration", run: ConfigurationTarget.run),
     FuzzTarget(name: "handshake", run: HandshakeTarget.run),
     FuzzTarget(name: "json", run: JSONTarget.run),
+    FuzzTarget(name: "remote", run: RemoteTarget.run),
     FuzzTarget(name: "request", run: RequestTarget.run),
     FuzzTarget(name: "response", run: ResponseTarget.run),
   ]
