@@ -19,7 +19,8 @@ func layer(_ name: String, _ imports: [String]) -> Target {
   .target(name: name, dependencies: imports.map { .byName(name: $0) })
 }
 
-/// What only tests and developers link. It may look through the layers: its imports of C libraries do not count.
+/// What only tests and developers link. It may look through the layers: its imports of C libraries do not
+/// count.
 func harness(_ name: String, _ imports: [String]) -> Target {
   .target(name: name, dependencies: imports.map { .byName(name: $0) })
 }
@@ -45,10 +46,10 @@ let package = Package(
     layer("NBDWire", ["Primitives"]),
     layer("ExtentMap", ["Platform", "Primitives"]),
     layer("Catalog", ["CSQLite", "ExtentMap", "Platform", "Primitives"]),
-    layer("Stores", ["Catalog", "ExtentMap", "Platform", "Primitives"]),
+    layer("Stores", ["Catalog", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
     layer("Redirection", ["Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
     layer("NBDService", ["Redirection", "Stores", "ExtentMap", "NBDWire", "Ring", "Platform", "Primitives"]),
-    layer("HTTPService", ["CMicroHTTPD", "Platform", "Primitives"]),
+    layer("HTTPService", ["CMicroHTTPD", "NBDWire", "Platform", "Primitives"]),
     layer(
       "Daemon",
       [
@@ -77,7 +78,9 @@ let package = Package(
     tests("Simulation", ["Simulation", "gnomon-sim", "NBDWire", "Platform", "Primitives"]),
     .target(
       name: "TestSupport", dependencies: ["HTTPService", "Platform", "Primitives"], path: "Tests/TestSupport"),
-    tests("NBDService", ["TestSupport", "NBDService", "Redirection", "Stores", "ExtentMap", "Platform", "Primitives"]),
+    tests(
+      "NBDService",
+      ["TestSupport", "NBDService", "Redirection", "Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
     tests("HTTPService", ["TestSupport", "HTTPService", "Platform", "Primitives"]),
     tests(
       "CommandLine", ["TestSupport", "gnomon", "Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),

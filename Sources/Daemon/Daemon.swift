@@ -190,5 +190,7 @@ extension ServiceLimits {
     bytesPerConnectionMax = Int(limits.bytesPerConnection)
     // The arena is cut in pages of 64 × 4 KiB.
     bytesPerReactorMax = (Int(limits.bytesPerReactor) + 0x3ffff) & ~0x3ffff
+    remoteHoldSeconds = limits.remoteHoldSeconds
+    remoteUnflushedBytes = (Int(limits.remoteUnflushedBytes) + 0x3ffff) & ~0x3ffff
   }
 }

@@ -14,6 +14,8 @@ import Synchronization
 final class Pool: PoolBackground {
   let directory: String
   let record: PoolRecord
+  /// Random, another one each time that the pool is opened.
+  let session = PoolCreation.newUUID()
   let shared: SharedState
   let exports = ExportTable()
   let catalog: Catalog
@@ -47,17 +49,17 @@ final class Pool: PoolBackground {
     shared = SharedState(redirectorCount: redirectorCount)
     var stores: [StoreID: any Store] = [:]
     for store in try catalog.stores() {
-      stores[store.id] = try StoreFactory.open(store, pool: catalog.pool.uuid)
+      stores[store.id] = try StoreFactory.open(store, pool: catalog.pool.uuid, session: session)
     }
     var maps = try PoolMaps(loading: catalog)
     for index in maps.volumes.indices where readOnlyNames.contains(maps.volumes[index].record.name) {
       maps.volumes[index].record.readOnly = true
     }
-    for store in stores.values.sorted(by: { $0.record.id < $1.record.id }) {
+    for store in stores.values.sorted(by: { $0.record.id < $1.record.id }) where store.mayHoldLiveCopies {
       let allocator = try maps.slots(of: store.record, capacityBytes: store.capacityBytes)
       shared.placement.add(store.record.id, tier: store.record.tier, allocator: allocator)
     }
-    try maps.checkStores(stores.keys)
+    try maps.checkStores(stores.values.filter(\.mayHoldLiveCopies).map(\.record.id))
     let volumes = maps.volumes.map { Volume($0.record, map: $0.map) }
     try Self.checkExist(readOnlyNames, volumes)
     Failpoint.mapsLoaded.pass()

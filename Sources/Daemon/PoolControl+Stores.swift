@@ -25,12 +25,12 @@ extension PoolControl {
     }
     let wanted = PoolCreation.record(request, id: id)
     let made = try await pool.controlThread.perform { () throws(GnomonError) in
-      try StoreFactory.create(wanted, pool: pool.record.uuid)
+      try StoreFactory.create(wanted, pool: pool.record.uuid, force: request.force)
     }
     let store: any Store
     do throws(GnomonError) {
       store = try await pool.controlThread.perform { () throws(GnomonError) in
-        try StoreFactory.open(made.record, pool: pool.record.uuid)
+        try StoreFactory.open(made.record, pool: pool.record.uuid, session: pool.session)
       }
       // Into the catalog only now that the label is durable; a crash between the two leaves an unused store.
       try await pool.catalogThread.perform { () throws(GnomonError) in
@@ -48,8 +48,9 @@ extension PoolControl {
     return info(store)
   }
 
-  /// Lets new extents be placed on a store that has none.
+  /// Lets new extents be placed on a store that has none, if it may hold live copies.
   private func place(_ store: any Store) {
+    guard store.mayHoldLiveCopies else { return }
     pool.shared.placement.add(
       store.record.id, tier: store.record.tier, allocator: SlotAllocator(capacityBytes: store.capacityBytes))
   }
@@ -71,9 +72,9 @@ extension PoolControl {
     guard let store = pool.stores.first(where: { $0.record.name == name }) else {
       throw GnomonError(.notFound, "there is no store \(name)", remedy: "see `gnomon store list`")
     }
-    guard pool.stores.count > 1 else {
+    guard pool.stores.contains(where: { $0 !== store && $0.mayHoldLiveCopies }) else {
       throw GnomonError(
-        .conflict, "\(name) is the only store of the pool", remedy: "add another one first")
+        .conflict, "\(name) is the only store of the pool that lasts", remedy: "add another one first")
     }
     let pool = pool
     let id = store.record.id

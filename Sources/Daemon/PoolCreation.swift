@@ -29,7 +29,9 @@ enum PoolCreation {
     let isNewFolder = unsafe mkdir(directory, 0o755) == 0
     var made: [CreatedStore] = []
     do {
-      for store in storeRecords { made.append(try StoreFactory.create(store, pool: pool.uuid)) }
+      for (store, request) in zip(storeRecords, stores) {
+        made.append(try StoreFactory.create(store, pool: pool.uuid, force: request.force))
+      }
       storeRecords = made.map(\.record)
       Failpoint.poolStoresMade.pass()
       try Catalog.create(at: directory, pool: pool, stores: storeRecords, volumes: volumeRecords)
@@ -58,7 +60,7 @@ enum PoolCreation {
       extentBytes: extentBytes, readOnly: request.readOnly)
   }
 
-  private static func newUUID() -> UUID128 {
+  static func newUUID() -> UUID128 {
     UUID128(randomHigh: .random(in: .min ... .max), randomLow: .random(in: .min ... .max))
   }
 }

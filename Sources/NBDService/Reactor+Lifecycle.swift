@@ -263,6 +263,7 @@ extension Reactor {
         }
       }
     }
+    remotesTicked()
     redirector.flushInBackground()
     reportFaults()
     redirector.trimMemory(from: Self.registeredBytes)

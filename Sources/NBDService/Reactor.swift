@@ -36,6 +36,19 @@ final class Reactor {
   /// Transfers on their way to the stores.
   var transfers = TransferQueues()
 
+  /// How each store is reached, by its number.
+  let routes: UnsafeMutablePointer<StoreRoute>
+  /// Copies from and to memory stores that are not made yet.
+  var copies = MemoryCopies()
+  /// The remote stores that this reactor owns, by number, and which numbers those are.
+  var remotes = [RemoteStore?](repeating: nil, count: StoreTable.capacity)
+  var remoteIDs: [Int] = []
+  /// Requests to remote stores may have come or ended.
+  var hasRemoteWork = false
+  /// When the last tick was, for deadlines that a second more or less does not matter to.
+  var tickNanoseconds = MonotonicClock.nanoseconds()
+  let remoteLog = Log("remote")
+
   private var busyPolling: BusyPolling
   private let completions: UnsafeMutableBufferPointer<Completion>
   private let eventCounter: UnsafeMutablePointer<UInt64>
@@ -64,6 +77,8 @@ final class Reactor {
     try ring.registerFileTable(count: StoreTable.capacity)
     connectionsCapacity = limits.connectionsMax
     unsafe connections = .allocate(capacity: connectionsCapacity)
+    unsafe routes = .allocate(capacity: StoreTable.capacity)
+    unsafe routes.initialize(repeating: .file, count: StoreTable.capacity)
     unsafe completions = .allocate(capacity: 512)
     unsafe eventCounter = .allocate(capacity: 1)
     unsafe tick = .allocate(capacity: 1)
@@ -72,7 +87,7 @@ final class Reactor {
     if unsafe !ring.registerBuffer(memory.baseAddress!, count: registered) {
       log.warning("buffers are not registered with the ring: raise the locked-memory limit for more speed")
     }
-    for (store, access) in environment.stores { try setRoute(to: store, access) }
+    for (store, access) in environment.stores { try setRoute(to: store, access) {} }
   }
 
   deinit {
@@ -85,6 +100,7 @@ final class Reactor {
       unsafe connection.deinitialize(count: 1)
     }
     unsafe connections.deallocate()
+    unsafe routes.deallocate()
     unsafe completions.deallocate()
     unsafe eventCounter.deallocate()
     unsafe tick.deallocate()
@@ -99,7 +115,7 @@ final class Reactor {
         ring.acceptMany(socket: listener, token: Self.token(.accept, UInt64(listener)))
       }
     }
-    while !isStopping {
+    while !isStopping || hasRemotesOpen {
       settle()
       do throws(SystemError) {
         try submit()
@@ -110,8 +126,10 @@ final class Reactor {
       let count = unsafe ring.takeCompletions(into: completions)
       for index in 0..<count { unsafe handle(completions[index]) }
       endTransferTurn()
+      copies.endTurn()
       if environment.shared.faults.hasNews { reportFaults() }
     }
+    refuseLateCommands()
   }
 
   /// Has people told of what failed, if it is time.
@@ -122,7 +140,9 @@ final class Reactor {
 
   /// Hands everything to the kernel and waits until there is something to do.
   private func submit() throws(SystemError) {
-    guard !redirector.isRetryDue else { return try ring.submit(waiting: false) }
+    guard !redirector.isRetryDue, !hasRemoteWork, copies.isEmpty else {
+      return try ring.submit(waiting: false)
+    }
     guard busyPolling.maximum > 0, redirector.operationsInUse <= 1 else {
       return try ring.submit(waiting: true)
     }
@@ -141,7 +161,7 @@ final class Reactor {
   // MARK: Completions
 
   enum TokenKind: UInt8 {
-    case storage, transfer, receive, send, accept, event, tick
+    case storage, transfer, receive, send, accept, event, tick, remoteReceive, remoteSend
   }
 
   static func token(_ kind: TokenKind, _ value: UInt64) -> UInt64 {
@@ -161,12 +181,15 @@ final class Reactor {
       redirector.complete(value, completion.result)
     case .receive: received(UInt32(truncatingIfNeeded: value), completion.result)
     case .send: sent(UInt32(truncatingIfNeeded: value), completion.result)
+    case .remoteReceive: remoteReceived(value, completion.result)
+    case .remoteSend: remoteSent(value, completion.result)
     case .accept: accepted(Int32(truncatingIfNeeded: value), completion)
     case .event:
       armEvent()
       for message in handle.inbox.takeAll() { take(message) }
     case .tick:
       armTick()
+      tickNanoseconds = MonotonicClock.nanoseconds()
       ticked()
     case nil: preconditionFailure("a completion that nothing was queued for")
     }
@@ -189,12 +212,15 @@ final class Reactor {
     while !isSettled {
       redirector.retryParked()
       carryOutDirectives()
+      if hasRemoteWork { endRemoteRequests() }
+      if !copies.isEmpty { makeCopies() }
       collectFinished()
       if hasReleased && !stalled.isEmpty { resumeStalled() }
       isSettled = redirector.directives.count == 0 && (!hasReleased || stalled.isEmpty)
       hasReleased = false
     }
     submitTransfers()
+    if !remoteIDs.isEmpty { sendRemoteRequests() }
     flushReplies()
     startCachedTransfers()
     // Replies of refused requests may have ended without I/O; what they need is queued now.
@@ -239,11 +265,12 @@ final class Reactor {
     case .adopt(let socket, let peer): adopt(socket, peer: peer)
     case .setStore(let store, let access, let done):
       do throws(SystemError) {
-        try setRoute(to: store, access)
+        try setRoute(to: store, access, done)
       } catch {
         log.error("a store cannot be reached by this reactor", ["store": store.rawValue, "cause": error])
+        done()
       }
-      done()
+    case .remote(let store, let message): take(message, for: store)
     case .retryParked: redirector.retryLater()
     case .committed(let token, let result): redirector.complete(token, result)
     case .deliver(let token, let errno):
@@ -255,7 +282,9 @@ final class Reactor {
       isShuttingDown = true
       shutDownDone = done
       beginShutdown()
-    case .stop: isStopping = true
+    case .stop:
+      isStopping = true
+      leaveRemotes()
     }
   }
 }

@@ -9,6 +9,8 @@ public enum ReactorMessage: Sendable {
   case adopt(socket: Int32, peer: String)
   /// Learn how a store is reached, or with nil that it is gone; then call back.
   case setStore(StoreID, StoreAccess?, done: @Sendable () -> Void)
+  /// Something about a remote store.
+  case remote(StoreID, RemoteMessage)
   /// Something was released: try parked operations again.
   case retryParked
   /// A commit has ended: 0 or -errno.

@@ -12,6 +12,8 @@ public enum StoreKind: String, Sendable, Codable, CaseIterable {
   case file
   /// Memory: volatile, so never a place for a live copy.
   case memory
+  /// An export of another NBD server.
+  case nbd
 }
 
 /// A store as the catalog describes it.
@@ -24,7 +26,7 @@ public struct StoreRecord: Sendable, Equatable {
   public var name: String
   /// What kind of place it is.
   public var kind: StoreKind
-  /// Absolute path of the file or device.
+  /// Where it is: the absolute path of a file or device, the URI of an export, `memory:`.
   public var path: String
   /// Bytes that the store may occupy, its label included.
   public var sizeBytes: UInt64

@@ -36,6 +36,10 @@ public enum StoreAccess: Sendable {
   ///
   /// - Parameter isCached: whether transfers go through the page cache.
   case file(descriptor: Int32, isCached: Bool)
+  /// Memory of this process.
+  case memory(MemoryStore)
+  /// Another server, through the connection that one reactor owns.
+  case remote(NBDStore)
 }
 
 /// Fixed places of a store's space.

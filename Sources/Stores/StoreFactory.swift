@@ -3,12 +3,13 @@ public import Primitives
 
 /// The one place that knows which type stands behind which kind of store.
 public enum StoreFactory {
-  /// Makes a store. When this returns, its label is durable.
+  /// Makes a store. When this returns, its label is durable; memory has none.
   ///
   /// - Parameter force: take the place although there is something in it. That is lost.
   /// - Returns: what was made; its record may say more than the one that was asked for.
-  /// - Throws: `invalid` if the place is not fit for a store, or memory, which holds no live copies;
-  ///   `conflict` if something is there already or it is in use; `notFound`, `full`, `system`.
+  /// - Throws: `invalid` if the place is not fit for a store; `conflict` if something is there already or
+  ///   it is
+  ///   in use; `notFound`, `unavailable`, `full`, `system`.
   public static func create(
     _ record: StoreRecord, pool: UUID128, force: Bool = false
   ) throws(GnomonError) -> CreatedStore {
@@ -17,17 +18,24 @@ public enum StoreFactory {
       let isNew = unsafe Glibc.access(record.path, F_OK) != 0
       try FileStore.create(record, pool: pool, force: force)
       return CreatedStore(record: record, isNew: isNew)
-    case .memory: throw StoreErrors.volatile(record.name)
+    case .memory: return CreatedStore(record: record, isNew: false)
+    case .nbd:
+      return CreatedStore(record: try NBDStore.create(record, pool: pool, force: force), isNew: true)
     }
   }
 
   /// Opens a store after it has proved to be the one that `record` describes.
   ///
+  /// - Parameter session: random, another one for each run of a daemon: what tells two daemons at one export
+  ///   apart.
   /// - Throws: see the kinds' own initializers.
-  public static func open(_ record: StoreRecord, pool: UUID128) throws(GnomonError) -> any Store {
+  public static func open(
+    _ record: StoreRecord, pool: UUID128, session: UUID128
+  ) throws(GnomonError) -> any Store {
     switch record.kind {
     case .file: try FileStore(opening: record, pool: pool)
     case .memory: try MemoryStore(record)
+    case .nbd: try NBDStore(opening: record, pool: pool, session: session)
     }
   }
 
@@ -39,13 +47,14 @@ public enum StoreFactory {
     switch record.kind {
     case .file: try FileStore.inspect(record, pool: pool)
     case .memory: 0
+    case .nbd: try NBDStore.inspect(record, pool: pool)
     }
   }
 
   /// Bytes for slots of the store that `record` describes, open or not.
   public static func capacityBytes(of record: StoreRecord) -> UInt64 {
     switch record.kind {
-    case .file: StoreLayout.capacity(ofBytes: record.sizeBytes)
+    case .file, .nbd: StoreLayout.capacity(ofBytes: record.sizeBytes)
     case .memory: record.sizeBytes / StoreLayout.granuleBytes * StoreLayout.granuleBytes
     }
   }
@@ -55,11 +64,12 @@ public enum StoreFactory {
 public struct CreatedStore: Sendable {
   /// What the catalog is to know of it.
   public let record: StoreRecord
-  /// Whether its file was not there before.
+  /// Whether there was nothing before that could be left as it is: no file, no label.
   let isNew: Bool
 
   /// Removes what was made, as far as that can be done without touching what was there before.
   public func undo() {
-    if isNew { unsafe unlink(record.path) }
+    guard isNew else { return }
+    if record.kind == .nbd { NBDStore.erase(record) } else { unsafe unlink(record.path) }
   }
 }
