@@ -41,12 +41,14 @@ let package = Package(
     // The layers, bottom up. Imports point down only.
     layer("Primitives", []),
     layer("Platform", ["CISAL", "CLinux", "Primitives"]),
+    layer("Measurement", []),
     layer("Ring", ["CURing", "Platform", "Primitives"]),
     layer("NBDWire", ["Primitives"]),
     layer("ExtentMap", ["Platform", "Primitives"]),
     layer("Catalog", ["CSQLite", "ExtentMap", "Platform", "Primitives"]),
     layer("Stores", ["Catalog", "ExtentMap", "Platform", "Primitives"]),
     layer("Redirection", ["Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
+    layer("Forecasting", []),
     layer("NBDService", ["Redirection", "ExtentMap", "NBDWire", "Ring", "Platform", "Primitives"]),
     layer("HTTPService", ["CMicroHTTPD", "Platform", "Primitives"]),
     layer(
@@ -66,6 +68,8 @@ let package = Package(
 
     tests("Primitives", ["Primitives"]),
     tests("Platform", ["TestSupport", "Platform", "Primitives"]),
+    tests("Measurement", ["Measurement", "Primitives"]),
+    tests("Forecasting", ["Forecasting", "Primitives"]),
     tests("Ring", ["TestSupport", "Ring", "CURing", "Platform", "Primitives"]),
     tests("NBDWire", ["NBDWire", "Primitives"]),
     tests("ExtentMap", ["TestSupport", "ExtentMap", "Platform", "Primitives"]),
@@ -86,7 +90,8 @@ let package = Package(
 
     // What fuzzing runs, and the replay of its corpus.
     .target(
-      name: "FuzzTargets", dependencies: ["Daemon", "HTTPService", "NBDWire", "Platform", "Primitives"],
+      name: "FuzzTargets",
+      dependencies: ["Daemon", "HTTPService", "NBDWire", "Platform", "Primitives"],
       path: "Fuzz/Targets"),
     tests("Fuzz", ["FuzzTargets"]),
   ]
