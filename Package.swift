@@ -49,6 +49,7 @@ let package = Package(
     layer("Stores", ["Catalog", "ExtentMap", "Platform", "Primitives"]),
     layer("Redirection", ["Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
     layer("Forecasting", []),
+    layer("Health", ["Forecasting", "Measurement", "Primitives"]),
     layer("NBDService", ["Redirection", "ExtentMap", "NBDWire", "Ring", "Platform", "Primitives"]),
     layer("HTTPService", ["CMicroHTTPD", "Platform", "Primitives"]),
     layer(
@@ -70,6 +71,7 @@ let package = Package(
     tests("Platform", ["TestSupport", "Platform", "Primitives"]),
     tests("Measurement", ["Measurement", "Primitives"]),
     tests("Forecasting", ["Forecasting", "Primitives"]),
+    tests("Health", ["Health", "Forecasting", "Measurement", "Primitives"]),
     tests("Ring", ["TestSupport", "Ring", "CURing", "Platform", "Primitives"]),
     tests("NBDWire", ["NBDWire", "Primitives"]),
     tests("ExtentMap", ["TestSupport", "ExtentMap", "Platform", "Primitives"]),
@@ -91,7 +93,7 @@ let package = Package(
     // What fuzzing runs, and the replay of its corpus.
     .target(
       name: "FuzzTargets",
-      dependencies: ["Daemon", "HTTPService", "NBDWire", "Platform", "Primitives"],
+      dependencies: ["Daemon", "HTTPService", "Health", "Measurement", "NBDWire", "Platform", "Primitives"],
       path: "Fuzz/Targets"),
     tests("Fuzz", ["FuzzTargets"]),
   ]

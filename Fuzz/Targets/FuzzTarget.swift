@@ -18,6 +18,7 @@ package struct FuzzTarget: Sendable {
     FuzzTarget(name: "json", run: JSONTarget.run),
     FuzzTarget(name: "request", run: RequestTarget.run),
     FuzzTarget(name: "response", run: ResponseTarget.run),
+    FuzzTarget(name: "smartctl", run: SmartctlTarget.run),
   ]
 
   /// The target of that name.
