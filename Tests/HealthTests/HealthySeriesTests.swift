@@ -5,7 +5,7 @@ import Testing
 
 /// What is noisy but healthy moves nothing.
 ///
-/// GNOMON_HEALTH_SEEDS=50 lives 50 weeks; without it a few days, since debug builds are slow.
+/// GNOMON_HEALTH_SEEDS=20 lives 20 weeks; without it a few days, since debug builds are slow.
 @Suite struct HealthySeriesTests {
   static let seeds = ProcessInfo.processInfo.environment["GNOMON_HEALTH_SEEDS"].flatMap { UInt64($0) }
 
