@@ -19,7 +19,7 @@ SEED ?= 1
 DURATION ?= 10m
 
 .PHONY: help install-deps install-build-deps build run test test-slow unit e2e sim soak asan tsan coverage fuzz lint fmt \
-  bench bench-limits clean
+  golden-forecasts bench bench-limits clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ lint: ## Check the formatting of the Swift sources
 
 fmt: ## Format the Swift sources in place
 	swift format format --in-place --parallel --recursive Package.swift Sources Fuzz Tests
+
+golden-forecasts: ## Have statsmodels (from PyPI) smooth the series that the forecasting tests compare with
+	python3 -m venv .cache/statsmodels
+	.cache/statsmodels/bin/pip install --quiet statsmodels==0.15.0
+	.cache/statsmodels/bin/python Tests/golden/smoothing.py > .cache/smoothing.json
+	mv .cache/smoothing.json Tests/golden/smoothing.json
 
 bench: install-deps build ## Benchmark against other NBD servers (ROUNDS, RUNTIME, CELLS, SERVERS)
 	bench/run --rounds $(ROUNDS) --runtime $(RUNTIME) $(if $(CELLS),--cells $(CELLS)) \

@@ -19,7 +19,8 @@ func layer(_ name: String, _ imports: [String]) -> Target {
   .target(name: name, dependencies: imports.map { .byName(name: $0) })
 }
 
-/// What only tests and developers link. It may look through the layers: its imports of C libraries do not count.
+/// What only tests and developers link. It may look through the layers: its imports of C libraries do not
+/// count.
 func harness(_ name: String, _ imports: [String]) -> Target {
   .target(name: name, dependencies: imports.map { .byName(name: $0) })
 }
@@ -41,18 +42,22 @@ let package = Package(
     // The layers, bottom up. Imports point down only.
     layer("Primitives", []),
     layer("Platform", ["CISAL", "CLinux", "Primitives"]),
+    layer("Measurement", []),
     layer("Ring", ["CURing", "Platform", "Primitives"]),
     layer("NBDWire", ["Primitives"]),
     layer("ExtentMap", ["Platform", "Primitives"]),
     layer("Catalog", ["CSQLite", "ExtentMap", "Platform", "Primitives"]),
-    layer("Stores", ["Catalog", "ExtentMap", "Platform", "Primitives"]),
+    layer("Stores", ["Catalog", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
     layer("Redirection", ["Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
-    layer("NBDService", ["Redirection", "ExtentMap", "NBDWire", "Ring", "Platform", "Primitives"]),
-    layer("HTTPService", ["CMicroHTTPD", "Platform", "Primitives"]),
+    layer("Forecasting", []),
+    layer("Health", ["Forecasting", "Measurement", "Primitives"]),
+    layer("Shadowing", ["Redirection", "Primitives"]),
+    layer("NBDService", ["Redirection", "Stores", "ExtentMap", "NBDWire", "Ring", "Platform", "Primitives"]),
+    layer("HTTPService", ["CMicroHTTPD", "NBDWire", "Platform", "Primitives"]),
     layer(
       "Daemon",
       [
-        "HTTPService", "NBDService", "NBDWire", "Redirection", "Stores", "Catalog", "ExtentMap", "Platform",
+        "HTTPService", "NBDService", "Shadowing", "NBDWire", "Redirection", "Stores", "Catalog", "ExtentMap", "Platform",
         "Primitives",
       ]),
     .executableTarget(
@@ -61,11 +66,17 @@ let package = Package(
     // The whole core in virtual time: for tests and for whoever works on Gnomon, never part of it.
     harness(
       "Simulation",
-      ["CSQLite", "Redirection", "Stores", "Catalog", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
+      [
+        "CSQLite", "Shadowing", "Redirection", "Stores", "Catalog", "ExtentMap", "NBDWire", "Platform",
+        "Primitives",
+      ]),
     .executableTarget(name: "gnomon-sim", dependencies: ["Simulation", "Platform", "Primitives"]),
 
     tests("Primitives", ["Primitives"]),
     tests("Platform", ["TestSupport", "Platform", "Primitives"]),
+    tests("Measurement", ["Measurement", "Primitives"]),
+    tests("Forecasting", ["Forecasting", "Primitives"]),
+    tests("Health", ["Health", "Forecasting", "Measurement", "Primitives"]),
     tests("Ring", ["TestSupport", "Ring", "CURing", "Platform", "Primitives"]),
     tests("NBDWire", ["NBDWire", "Primitives"]),
     tests("ExtentMap", ["TestSupport", "ExtentMap", "Platform", "Primitives"]),
@@ -73,11 +84,15 @@ let package = Package(
     tests("Stores", ["Stores", "Catalog", "ExtentMap", "Platform", "Primitives"]),
     tests(
       "Redirection",
-      ["TestSupport", "Simulation", "Redirection", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
+      [
+        "TestSupport", "Simulation", "Shadowing", "Redirection", "ExtentMap", "NBDWire", "Platform", "Primitives",
+      ]),
     tests("Simulation", ["Simulation", "gnomon-sim", "NBDWire", "Platform", "Primitives"]),
     .target(
       name: "TestSupport", dependencies: ["HTTPService", "Platform", "Primitives"], path: "Tests/TestSupport"),
-    tests("NBDService", ["TestSupport", "NBDService", "Redirection", "ExtentMap", "Platform", "Primitives"]),
+    tests(
+      "NBDService",
+      ["TestSupport", "NBDService", "Redirection", "Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
     tests("HTTPService", ["TestSupport", "HTTPService", "Platform", "Primitives"]),
     tests(
       "CommandLine", ["TestSupport", "gnomon", "Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),
@@ -86,7 +101,8 @@ let package = Package(
 
     // What fuzzing runs, and the replay of its corpus.
     .target(
-      name: "FuzzTargets", dependencies: ["Daemon", "HTTPService", "NBDWire", "Platform", "Primitives"],
+      name: "FuzzTargets",
+      dependencies: ["Daemon", "HTTPService", "Health", "Measurement", "NBDWire", "Platform", "Primitives"],
       path: "Fuzz/Targets"),
     tests("Fuzz", ["FuzzTargets"]),
   ]

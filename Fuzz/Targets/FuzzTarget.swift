@@ -16,8 +16,10 @@ package struct FuzzTarget: Sendable {
     FuzzTarget(name: "configuration", run: ConfigurationTarget.run),
     FuzzTarget(name: "handshake", run: HandshakeTarget.run),
     FuzzTarget(name: "json", run: JSONTarget.run),
+    FuzzTarget(name: "remote", run: RemoteTarget.run),
     FuzzTarget(name: "request", run: RequestTarget.run),
     FuzzTarget(name: "response", run: ResponseTarget.run),
+    FuzzTarget(name: "smartctl", run: SmartctlTarget.run),
   ]
 
   /// The target of that name.

@@ -97,7 +97,7 @@ extension Catalog {
     }
   }
 
-  /// Applies records, all of one page, to that page. A page without any mapped extent is deleted.
+  /// Applies records, all of one page, to that page. A page without any word is deleted.
   private func foldPage(_ records: ArraySlice<JournalRecord>, cut: UInt64, _ database: Database) throws {
     let key = records.first!.pageKey
     let known = unsafe try readPage(key, into: pageImage, database)
@@ -106,10 +106,10 @@ extension Catalog {
     for record in records where record.seq > seen {
       let index = Int(record.extent) & (MapPage.entryCount - 1)
       unsafe pageImage.storeBytes(
-        of: record.entry.littleEndian, toByteOffset: MapPage.headerBytes + 8 * index, as: UInt64.self)
+        of: record.word.littleEndian, toByteOffset: MapPage.headerBytes + 8 * index, as: UInt64.self)
     }
     let entries = unsafe UnsafeRawBufferPointer(rebasing: pageImage[MapPage.headerBytes...])
-    guard unsafe MapPage.firstMapped(in: entries, from: 0) != nil else {
+    guard unsafe MapPage.firstWord(in: entries, from: 0) != nil else {
       // Without its page, a later replay starts from zeros at the first row: the end is the same.
       if known != nil { try database.prepared("DELETE FROM pages WHERE key = ?1").bind(1, key).run() }
       return

@@ -35,12 +35,13 @@ extension Catalog {
 
   /// Ranges of keys in which there are pages of no volume, or beyond a volume's end.
   static func forgottenPages(_ volumes: [VolumeRecord], _ database: Database) throws -> [ClosedRange<Int64>] {
-    let ends = Dictionary(uniqueKeysWithValues: volumes.map { ($0.id, keysBeyondEnd(of: $0)?.lowerBound) })
+    let records = Dictionary(uniqueKeysWithValues: volumes.map { ($0.id, $0) })
     var result: [ClosedRange<Int64>] = []
     var next: Int64 = 0
     while let key = try firstPage(from: next, database) {
-      let keys = MapPage.keys(of: MapPage.volume(ofKey: key))
-      let end = ends[MapPage.volume(ofKey: key)] ?? keys.lowerBound
+      let (volume, plane) = (MapPage.volume(ofKey: key), MapPage.plane(ofKey: key))
+      let keys = MapPage.keys(of: volume, plane)
+      let end = records[volume].map { keysBeyondEnd(of: $0, plane)?.lowerBound } ?? keys.lowerBound
       if let end, let stray = try firstPage(from: max(end, key), database), stray <= keys.upperBound {
         result.append(end...keys.upperBound)
       }
@@ -57,11 +58,11 @@ extension Catalog {
     return try statement.step() ? statement.int(0) : nil
   }
 
-  /// Keys of pages that lie wholly beyond a volume's end; nil if there can be none.
-  static func keysBeyondEnd(of volume: VolumeRecord) -> ClosedRange<Int64>? {
+  /// Keys of a plane's pages that lie wholly beyond a volume's end; nil if there can be none.
+  static func keysBeyondEnd(of volume: VolumeRecord, _ plane: MapPlane) -> ClosedRange<Int64>? {
     let pages = (volume.extentCount + UInt64(MapPage.entryCount) - 1) >> MapPage.entryShift
     guard pages < MapPage.countMax else { return nil }
-    return MapPage.key(volume: volume.id, page: pages)...MapPage.keys(of: volume.id).upperBound
+    return MapPage.key(volume: volume.id, plane, page: pages)...MapPage.keys(of: volume.id, plane).upperBound
   }
 
   // MARK: A volume's end
@@ -85,9 +86,10 @@ extension Catalog {
       }
       volume.sizeBytes = sizeBytes
       try Self.check(volume)
-      let beyond = try pagesBeyondEnd(of: volume, database)
-      let isCut = try cutLastPage(of: volume, database)
-      guard dropping || (beyond == nil && !isCut) else {
+      let beyond = try MapPlane.allCases.compactMap { try pagesBeyondEnd(of: volume, $0, database) }
+      var isCut = false
+      for plane in MapPlane.allCases where try cutLastPage(of: volume, plane, database) { isCut = true }
+      guard dropping || (beyond.isEmpty && !isCut) else {
         throw GnomonError(
           .conflict, "volume \(volume.name) has data beyond \(ByteSize(rawValue: sizeBytes))",
           cause: "extents are mapped there", remedy: "resize it with --force to lose that data")
@@ -98,32 +100,36 @@ extension Catalog {
       return beyond
     }
     Failpoint.volumeResized.pass()
-    if let beyond { forgotten.append(beyond) }
+    forgotten.append(contentsOf: beyond)
   }
 
-  /// Pages beyond a volume's end, if there are any: each has a mapped extent.
-  private func pagesBeyondEnd(of volume: VolumeRecord, _ database: Database) throws -> ClosedRange<Int64>? {
-    guard let keys = Self.keysBeyondEnd(of: volume),
+  /// Pages of a plane beyond a volume's end, if there are any: each has a word.
+  private func pagesBeyondEnd(
+    of volume: VolumeRecord, _ plane: MapPlane, _ database: Database
+  ) throws -> ClosedRange<Int64>? {
+    guard let keys = Self.keysBeyondEnd(of: volume, plane),
       let first = try Self.firstPage(from: keys.lowerBound, database), keys.contains(first)
     else { return nil }
     return keys
   }
 
-  /// Removes the entries beyond a volume's end from its last page.
+  /// Removes the words beyond a volume's end from the last page of a plane.
   ///
-  /// - Returns: whether one was mapped.
-  private func cutLastPage(of volume: VolumeRecord, _ database: Database) throws -> Bool {
+  /// - Returns: whether there was one.
+  private func cutLastPage(
+    of volume: VolumeRecord, _ plane: MapPlane, _ database: Database
+  ) throws -> Bool {
     let kept = Int(volume.extentCount & (UInt64(MapPage.entryCount) - 1))
     guard kept > 0 else { return false }
-    let key = MapPage.key(volume: volume.id, page: volume.extentCount >> MapPage.entryShift)
+    let key = MapPage.key(volume: volume.id, plane, page: volume.extentCount >> MapPage.entryShift)
     guard let seq = unsafe try readPage(key, into: pageImage, database) else { return false }
     let entries = unsafe UnsafeMutableRawBufferPointer(rebasing: pageImage[MapPage.headerBytes...])
-    guard unsafe MapPage.firstMapped(in: UnsafeRawBufferPointer(entries), from: kept) != nil else {
+    guard unsafe MapPage.firstWord(in: UnsafeRawBufferPointer(entries), from: kept) != nil else {
       return false
     }
     let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: entries[(8 * kept)...])
     unsafe rest.initializeMemory(as: UInt8.self, repeating: 0)
-    if unsafe MapPage.firstMapped(in: UnsafeRawBufferPointer(entries), from: 0) == nil {
+    if unsafe MapPage.firstWord(in: UnsafeRawBufferPointer(entries), from: 0) == nil {
       try database.prepared("DELETE FROM pages WHERE key = ?1").bind(1, key).run()
     } else {
       unsafe MapPage.seal(pageImage, key: key, seq: seq)
@@ -197,7 +203,9 @@ extension Catalog {
       if pages == pagesMax { return key }
       pages += 1
       let volume = MapPage.volume(ofKey: key)
-      guard volumeIDs.contains(volume), !forgotten.contains(where: { $0.contains(key) }) else { continue }
+      guard volumeIDs.contains(volume), MapPage.plane(ofKey: key).holdsAddresses,
+        !forgotten.contains(where: { $0.contains(key) })
+      else { continue }
       let image = unsafe statement.blob(1)
       if case .failure(let damage) = unsafe MapPage.verify(image, key: key) {
         throw Self.damaged(

@@ -1,4 +1,4 @@
-import ExtentMap
+public import ExtentMap
 public import Primitives
 
 /// The journal in memory, by volume, for as long as maps are being loaded.
@@ -31,7 +31,7 @@ struct JournalReplay {
 
 /// Loading a volume's map.
 extension Catalog {
-  /// Fills `entries` with the addresses of a volume's extents.
+  /// Fills `entries` with the addresses of the live copies of a volume's extents.
   ///
   /// - Parameter entries: one word per extent of the volume, all zero.
   /// - Throws: `corrupt` at the first page or journal row that can not be trusted, or at an entry beyond
@@ -56,34 +56,97 @@ extension Catalog {
   ) throws(GnomonError) {
     precondition(UInt64(entries.count) == volume.extentCount, "one word per extent")
     try attempting("the map of volume \(volume.name) can not be read") { database in
-      var seqs: [UInt64] = []
-      unsafe try loadPages(of: volume, into: entries, seqs: &seqs, database, report)
-      if replay == nil {
-        var problems: [GnomonError] = []
-        let records = try readJournal(database) { problems.append($0) }
-        replay = JournalReplay(records, problems: problems)
+      var seqs = [UInt64](repeating: 0, count: Self.pageCount(of: volume))
+      unsafe try forEachPage(of: volume, .live, database, report) { page, seq, words in
+        seqs[page] = seq
+        // The entries are little-endian, and so is every machine that Gnomon runs on.
+        let target = unsafe UnsafeMutableRawBufferPointer(
+          rebasing: UnsafeMutableRawBufferPointer(entries)[(8 * page * MapPage.entryCount)...])
+        unsafe target.copyMemory(from: words)
       }
-      for problem in replay!.problems { report(problem) }
-      for record in replay!.records(of: volume.id) {
-        guard record.extent < volume.extentCount else {
-          report(Self.beyondEnd(volume, extent: record.extent, place: "row \(record.seq) of the journal"))
-          continue
-        }
+      let replay = try replayedJournal(database)
+      for problem in replay.problems { report(problem) }
+      forEachRecord(of: volume, .live, in: replay, report) { record in
         if record.seq > seqs[Int(record.extent >> MapPage.entryShift)] {
-          unsafe entries[Int(record.extent)] = record.entry
+          unsafe entries[Int(record.extent)] = record.word
         }
       }
     }
   }
 
-  /// Copies the pages of a volume, and notes which journal row each has seen.
-  private func loadPages(
-    of volume: VolumeRecord, into entries: UnsafeMutableBufferPointer<UInt64>, seqs: inout [UInt64],
-    _ database: Database, _ report: (GnomonError) -> Void
+  /// The words of a plane that are not zero, by extent; for planes of which most extents have none.
+  ///
+  /// - Throws: `corrupt` at the first page that can not be trusted, or at a word beyond the volume's end.
+  public func loadPlane(
+    _ plane: MapPlane, of volume: VolumeRecord
+  ) throws(GnomonError) -> [(extent: UInt64, word: UInt64)] {
+    var first: GnomonError?
+    let words = try inspectPlane(plane, of: volume) { problem in
+      if first == nil { first = problem }
+    }
+    if let first { throw first }
+    return words
+  }
+
+  /// Like `loadPlane`, but carries on: `report` is told about every problem, and what is damaged has no
+  /// words. Of damaged rows of the journal `inspectMap` tells.
+  ///
+  /// - Throws: only if the database can not be read.
+  public func inspectPlane(
+    _ plane: MapPlane, of volume: VolumeRecord, report: (GnomonError) -> Void
+  ) throws(GnomonError) -> [(extent: UInt64, word: UInt64)] {
+    try attempting("the map of volume \(volume.name) can not be read") { database in
+      var pages: [Int: (seq: UInt64, words: [UInt64])] = [:]
+      unsafe try forEachPage(of: volume, plane, database, report) { page, seq, words in
+        let copied = (0..<words.count / 8).map { index in
+          unsafe UInt64(littleEndian: words.loadUnaligned(fromByteOffset: 8 * index, as: UInt64.self))
+        }
+        pages[page] = (seq, copied)
+      }
+      forEachRecord(of: volume, plane, in: try replayedJournal(database), report) { record in
+        let page = Int(record.extent >> MapPage.entryShift)
+        guard record.seq > pages[page]?.seq ?? 0 else { return }
+        let index = Int(record.extent) & (MapPage.entryCount - 1)
+        pages[page, default: (0, [])].words.set(index, to: record.word)
+      }
+      return pages.sorted { $0.key < $1.key }.flatMap { page, content in
+        content.words.enumerated().lazy.filter { $0.element != 0 }.map {
+          (extent: UInt64(page * MapPage.entryCount + $0.offset), word: $0.element)
+        }
+      }
+    }
+  }
+
+  private func replayedJournal(_ database: Database) throws -> JournalReplay {
+    if let replay { return replay }
+    var problems: [GnomonError] = []
+    let records = try readJournal(database) { problems.append($0) }
+    let result = JournalReplay(records, problems: problems)
+    replay = result
+    return result
+  }
+
+  private func forEachRecord(
+    of volume: VolumeRecord, _ plane: MapPlane, in replay: JournalReplay, _ report: (GnomonError) -> Void,
+    _ body: (JournalRecord) -> Void
+  ) {
+    for record in replay.records(of: volume.id) where record.plane == plane {
+      if record.extent < volume.extentCount {
+        body(record)
+      } else {
+        report(Self.beyondEnd(volume, extent: record.extent, place: "row \(record.seq) of the journal"))
+      }
+    }
+  }
+
+  /// Calls `body` with each page of a plane that can be trusted: its number, the last journal row that it has
+  /// seen, and those of its words that the volume has extents for.
+  private func forEachPage(
+    of volume: VolumeRecord, _ plane: MapPlane, _ database: Database, _ report: (GnomonError) -> Void,
+    _ body: (Int, UInt64, UnsafeRawBufferPointer) -> Void
   ) throws {
-    let pageCount = (entries.count + MapPage.entryCount - 1) / MapPage.entryCount
-    seqs = [UInt64](repeating: 0, count: pageCount)
-    let keys = MapPage.keys(of: volume.id)
+    let pageCount = Self.pageCount(of: volume)
+    let keys = MapPage.keys(of: volume.id, plane)
     let statement = try database.prepared(
       "SELECT key, image FROM pages WHERE key BETWEEN ?1 AND ?2 ORDER BY key")
     statement.bind(1, keys.lowerBound).bind(2, keys.upperBound)
@@ -103,18 +166,18 @@ extension Catalog {
           report(Self.beyondEnd(volume, extent: UInt64(first), place: "page \(page)"))
           continue
         }
-        seqs[page] = seq
-        let count = min(MapPage.entryCount, entries.count - first)
-        let source = unsafe UnsafeRawBufferPointer(rebasing: image[MapPage.headerBytes...])
-        // The entries are little-endian, and so is every machine that Gnomon runs on.
-        let target = unsafe UnsafeMutableRawBufferPointer(
-          rebasing: UnsafeMutableRawBufferPointer(entries)[(8 * first)...])
-        unsafe target.copyMemory(from: UnsafeRawBufferPointer(rebasing: source[..<(8 * count)]))
-        if let stray = unsafe MapPage.firstMapped(in: source, from: count) {
+        let count = min(MapPage.entryCount, Int(volume.extentCount) - first)
+        let words = unsafe UnsafeRawBufferPointer(rebasing: image[MapPage.headerBytes...])
+        unsafe body(page, seq, UnsafeRawBufferPointer(rebasing: words[..<(8 * count)]))
+        if let stray = unsafe MapPage.firstWord(in: words, from: count) {
           report(Self.beyondEnd(volume, extent: UInt64(first + stray), place: "page \(page)"))
         }
       }
     }
+  }
+
+  private static func pageCount(of volume: VolumeRecord) -> Int {
+    (Int(volume.extentCount) + MapPage.entryCount - 1) / MapPage.entryCount
   }
 
   static func damagedPage(_ volume: VolumeRecord, page: Int, _ damage: MapPageDamage) -> GnomonError {
@@ -128,9 +191,17 @@ extension Catalog {
   }
 }
 
+extension [UInt64] {
+  /// Sets a word of a page that is as long as it has to be.
+  fileprivate mutating func set(_ index: Int, to word: UInt64) {
+    while count <= index { append(0) }
+    self[index] = word
+  }
+}
+
 extension MapPage {
-  /// Index of the first mapped entry at or after `start`; nil if there is none.
-  static func firstMapped(in entries: UnsafeRawBufferPointer, from start: Int) -> Int? {
+  /// Index of the first word at or after `start` that is not zero; nil if there is none.
+  static func firstWord(in entries: UnsafeRawBufferPointer, from start: Int) -> Int? {
     for index in start..<entryCount
     where unsafe entries.loadUnaligned(fromByteOffset: 8 * index, as: UInt64.self) != 0 {
       return index

@@ -73,13 +73,21 @@ extension Catalog {
     volumeIDs.insert(volume.id)
   }
 
-  /// Changes a volume's name or whether it is read-only; its size and extent size stay.
+  /// Changes a volume's name, whether it is read-only and its redundancy; its size and extent size stay.
   ///
   /// - Throws: `notFound` if there is no such volume, `conflict` if the new name is taken.
   public func update(volume: VolumeRecord) throws(GnomonError) {
     try changing("volume \(volume.name) can not be changed") { database in
-      try database.prepared("UPDATE volumes SET name = ?2, read_only = ?3 WHERE id = ?1")
-        .bind(1, Int64(volume.id.rawValue)).bind(2, volume.name).bind(3, Int64(volume.readOnly ? 1 : 0)).run()
+      try Self.check(volume)
+      try database.prepared(
+        """
+        UPDATE volumes SET name = ?2, read_only = ?3, copies = ?4, across = ?5, protection = ?6
+        WHERE id = ?1
+        """
+      )
+      .bind(1, Int64(volume.id.rawValue)).bind(2, volume.name).bind(3, Int64(volume.readOnly ? 1 : 0))
+      .bind(4, Int64(volume.redundancy.copies)).bind(5, volume.redundancy.across.rawValue)
+      .bind(6, volume.redundancy.protection.name).run()
       guard try database.number("SELECT changes()") == 1 else { throw Self.noVolume(volume.id) }
     }
   }

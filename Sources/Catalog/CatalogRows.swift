@@ -3,19 +3,22 @@ import Primitives
 /// Records to rows and back. What is read is checked: a row is not under a checksum of ours.
 extension Catalog {
   static func insert(_ store: StoreRecord, into database: Database) throws {
-    try database.prepared("INSERT INTO stores VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")
-      .bind(1, Int64(store.id.rawValue)).bind(2, "\(store.uuid)").bind(3, store.name)
-      .bind(4, store.kind.rawValue).bind(5, store.path).bind(6, Int64(store.sizeBytes))
-      .bind(7, Int64(store.tier)).bind(8, store.region).bind(9, store.zone).bind(10, store.node)
-      .bind(11, store.cost).bind(12, store.cache.rawValue).run()
+    try database.prepared(
+      "INSERT INTO stores VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+    )
+    .bind(1, Int64(store.id.rawValue)).bind(2, "\(store.uuid)").bind(3, store.name)
+    .bind(4, store.kind.rawValue).bind(5, store.path).bind(6, Int64(store.sizeBytes))
+    .bind(7, Int64(store.tier)).bind(8, store.region).bind(9, store.zone).bind(10, store.node)
+    .bind(11, store.cost).bind(12, store.cache.rawValue).bind(13, Int64(store.isDraining ? 1 : 0)).run()
   }
 
   static func insert(_ volume: VolumeRecord, into database: Database) throws {
     try check(volume)
-    try database.prepared("INSERT INTO volumes VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+    try database.prepared("INSERT INTO volumes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")
       .bind(1, Int64(volume.id.rawValue)).bind(2, "\(volume.uuid)").bind(3, volume.name)
       .bind(4, Int64(volume.sizeBytes)).bind(5, Int64(volume.extentBytes))
-      .bind(6, Int64(volume.readOnly ? 1 : 0)).run()
+      .bind(6, Int64(volume.readOnly ? 1 : 0)).bind(7, Int64(volume.redundancy.copies))
+      .bind(8, volume.redundancy.across.rawValue).bind(9, volume.redundancy.protection.name).run()
   }
 
   /// Refuses a volume that the catalog could not keep.
@@ -28,6 +31,11 @@ extension Catalog {
     }
     guard volume.sizeBytes > 0, volume.sizeBytes <= UInt64(Int64.max) - ExtentSize.maximum else {
       throw GnomonError(.invalid, "\(volume.sizeBytes) bytes are not a volume size")
+    }
+    guard (1...Redundancy.copiesMax).contains(volume.redundancy.copies) else {
+      throw GnomonError(
+        .invalid, "a volume can not have \(volume.redundancy.copies) copies",
+        remedy: "use 1 to \(Redundancy.copiesMax)")
     }
     let pages = (volume.extentCount + UInt64(MapPage.entryCount) - 1) >> MapPage.entryShift
     guard pages <= MapPage.countMax else {
@@ -51,7 +59,8 @@ extension Catalog {
         StoreRecord(
           id: StoreID(rawValue: id), uuid: uuid, name: name, kind: kind, path: statement.text(4),
           sizeBytes: size, tier: tier, region: statement.text(7), zone: statement.text(8),
-          node: statement.text(9), cost: statement.double(10), cache: cache))
+          node: statement.text(9), cost: statement.double(10), cache: cache,
+          isDraining: statement.int(12) != 0))
     }
     return result
   }
@@ -63,11 +72,14 @@ extension Catalog {
     while try statement.step() {
       let name = statement.text(2)
       guard let id = UInt32(exactly: statement.int(0)), let uuid = UUID128(statement.text(1)),
-        let size = UInt64(exactly: statement.int(3)), let extent = UInt64(exactly: statement.int(4))
+        let size = UInt64(exactly: statement.int(3)), let extent = UInt64(exactly: statement.int(4)),
+        let across = FailureDomain(rawValue: statement.text(7)),
+        let protection = Protection(name: statement.text(8))
       else { throw damaged("the catalog's row of volume \(name) makes no sense") }
       let volume = VolumeRecord(
         id: VolumeID(rawValue: id), uuid: uuid, name: name, sizeBytes: size, extentBytes: extent,
-        readOnly: statement.int(5) != 0)
+        readOnly: statement.int(5) != 0,
+        redundancy: Redundancy(copies: Int(statement.int(6)), across: across, protection: protection))
       guard (try? check(volume)) != nil else {
         throw damaged("the catalog's row of volume \(name) makes no sense")
       }

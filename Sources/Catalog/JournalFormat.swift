@@ -6,11 +6,11 @@ import Primitives
 ///
 /// ```
 /// offset  bytes  content (little-endian)
-///      0      1  kind: 1 = the live copy's address; others are for later
+///      0      1  kind: 1 + the number of the plane (MapPlane), so 1 = the live copy's address
 ///      1      3  zero
 ///      4      4  volume
 ///      8      8  extent
-///     16      8  entry: the new address (MapEntry), 0 = unmapped
+///     16      8  the new word; of an address 0 = unmapped
 /// ```
 ///
 /// The row's checksum is CRC-32C over its seq (8 bytes) and its records. Records of volumes that do not
@@ -19,7 +19,6 @@ enum JournalFormat {
   static let recordBytes = 24
   /// Records in one row; more deltas take more rows of the same transaction.
   static let recordsPerRow = 4096
-  static let kindLive: UInt8 = 1
 
   static func checksum(of records: UnsafeRawBufferPointer, seq: UInt64) -> UInt32 {
     var checksum = CRC32C()
@@ -34,12 +33,11 @@ enum JournalFormat {
     for index in 0..<deltas.count {
       let delta = unsafe deltas[index]
       precondition(delta.extent >> MapPage.entryShift < MapPage.countMax, "extent number out of range")
-      let kindAndVolume = UInt64(kindLive) | UInt64(delta.volume.rawValue) << 32
+      let kindAndVolume = UInt64(delta.plane.rawValue + 1) | UInt64(delta.volume.rawValue) << 32
       let at = index * recordBytes
       unsafe buffer.storeBytes(of: kindAndVolume.littleEndian, toByteOffset: at, as: UInt64.self)
       unsafe buffer.storeBytes(of: delta.extent.littleEndian, toByteOffset: at + 8, as: UInt64.self)
-      let address = delta.entry.address.rawValue
-      unsafe buffer.storeBytes(of: address.littleEndian, toByteOffset: at + 16, as: UInt64.self)
+      unsafe buffer.storeBytes(of: delta.word.littleEndian, toByteOffset: at + 16, as: UInt64.self)
     }
   }
 
@@ -58,15 +56,16 @@ enum JournalFormat {
     for at in stride(from: 0, to: row.count, by: recordBytes) {
       let head = unsafe UInt64(littleEndian: row.loadUnaligned(fromByteOffset: at, as: UInt64.self))
       let extent = unsafe UInt64(littleEndian: row.loadUnaligned(fromByteOffset: at + 8, as: UInt64.self))
-      let entry = unsafe UInt64(littleEndian: row.loadUnaligned(fromByteOffset: at + 16, as: UInt64.self))
-      guard head & 0xffff_ffff == UInt64(kindLive), extent >> MapPage.entryShift < MapPage.countMax,
-        entry & ~MapEntry.addressMask == 0
+      let word = unsafe UInt64(littleEndian: row.loadUnaligned(fromByteOffset: at + 16, as: UInt64.self))
+      let kind = head & 0xffff_ffff
+      guard kind > 0, kind <= UInt64(UInt8.max), let plane = MapPlane(rawValue: UInt8(kind - 1)),
+        plane.admits(word), extent >> MapPage.entryShift < MapPage.countMax
       else {
         records.removeSubrange(before...)
         return "record \(at / recordBytes) makes no sense"
       }
       let volume = VolumeID(rawValue: UInt32(head >> 32))
-      records.append(JournalRecord(seq: seq, volume: volume, extent: extent, entry: entry))
+      records.append(JournalRecord(seq: seq, volume: volume, plane: plane, extent: extent, word: word))
     }
     return nil
   }
@@ -77,11 +76,12 @@ struct JournalRecord {
   /// The row that it came from.
   var seq: UInt64
   var volume: VolumeID
+  var plane: MapPlane
   var extent: UInt64
-  var entry: UInt64
+  var word: UInt64
 
   /// Key of the map page that it changes.
-  var pageKey: Int64 { MapPage.key(volume: volume, page: extent >> MapPage.entryShift) }
+  var pageKey: Int64 { MapPage.key(volume: volume, plane, page: extent >> MapPage.entryShift) }
 
   /// The records with those of one key together, keys ascending, the order within a key kept.
   ///

@@ -1,36 +1,47 @@
+import ExtentMap
 import Platform
 import Primitives
 
-/// 4096 consecutive entries of a volume's extent map as one BLOB.
+/// 4096 consecutive words of one plane of a volume's extent map as one BLOB.
 ///
 /// ```
 /// offset  bytes  content (little-endian)
 ///      0      8  seq: the last journal row that is folded in
 ///      8      4  CRC-32C over the row's key (8 bytes), seq (8 bytes) and the entries
 ///     12      4  zero
-///     16  32768  4096 entries of 8 bytes: the address of MapEntry, 0 = unmapped
+///     16  32768  4096 words of 8 bytes (MapPlane); in the live plane 0 = unmapped
 /// ```
 ///
-/// The row's key is `volume × 2³¹ + page`. It is under the checksum, so that a page in the wrong place is
-/// found. The image has one size for ever: SQLite then overwrites only those of its own pages that changed.
+/// The row's key is `volume × 2³¹ + plane × 2²⁸ + page`. It is under the checksum, so that a page in the
+/// wrong place is found. The image has one size for ever: SQLite then overwrites only those of its own pages
+/// that changed.
 enum MapPage {
   static let entryCount = 4096
   static let entryShift: UInt64 = 12
   static let headerBytes = 16
   static let imageBytes = headerBytes + 8 * entryCount
-  /// Pages that a volume can have: its extents are numbered below 2⁴³.
-  static let countMax: UInt64 = 1 << 31
+  /// Pages that a plane can have: the extents of a volume are numbered below 2⁴⁰.
+  static let countMax: UInt64 = 1 << 28
+  private static let planeShift: Int64 = 28
+  private static let volumeShift: Int64 = 31
 
-  static func key(volume: VolumeID, page: UInt64) -> Int64 {
+  static func key(volume: VolumeID, _ plane: MapPlane, page: UInt64) -> Int64 {
     precondition(page < countMax)
-    return Int64(volume.rawValue) << 31 | Int64(page)
+    return Int64(volume.rawValue) << volumeShift | Int64(plane.rawValue) << planeShift | Int64(page)
   }
 
+  static func keys(of volume: VolumeID, _ plane: MapPlane) -> ClosedRange<Int64> {
+    key(volume: volume, plane, page: 0)...key(volume: volume, plane, page: countMax - 1)
+  }
+
+  /// The keys of all planes.
   static func keys(of volume: VolumeID) -> ClosedRange<Int64> {
-    key(volume: volume, page: 0)...key(volume: volume, page: countMax - 1)
+    keys(of: volume, .live).lowerBound...keys(of: volume, .activity).upperBound
   }
 
-  static func volume(ofKey key: Int64) -> VolumeID { VolumeID(rawValue: UInt32(key >> 31)) }
+  static func volume(ofKey key: Int64) -> VolumeID { VolumeID(rawValue: UInt32(key >> volumeShift)) }
+
+  static func plane(ofKey key: Int64) -> MapPlane { MapPlane(rawValue: UInt8(key >> planeShift & 7))! }
 
   static func page(ofKey key: Int64) -> UInt64 { UInt64(key) & (countMax - 1) }
 

@@ -5,7 +5,7 @@
 /// stores   one row per store
 /// volumes  one row per volume; ids are never used twice (AUTOINCREMENT)
 /// journal  append-only map deltas, one row per group of changes      (layout: JournalFormat)
-/// pages    the extent map, 4096 entries per row                      (layout: MapPage)
+/// pages    the planes of the extent map, 4096 words per row          (layout: MapPage)
 /// ```
 ///
 /// The map of a volume is its pages with those journal rows applied, in order, that are newer than the
@@ -54,7 +54,13 @@ enum Schema {
       key INTEGER PRIMARY KEY,
       image BLOB NOT NULL
     ) STRICT;
+    """,
     """
+    ALTER TABLE stores ADD COLUMN draining INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE volumes ADD COLUMN copies INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE volumes ADD COLUMN across TEXT NOT NULL DEFAULT 'store';
+    ALTER TABLE volumes ADD COLUMN protection TEXT NOT NULL DEFAULT 'sync';
+    """,
   ]
 
   static var version: Int64 { Int64(migrations.count) }

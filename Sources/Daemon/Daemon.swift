@@ -65,7 +65,7 @@ final class Daemon {
       let environment = ReactorEnvironment(
         shared: pool.shared, exports: pool.exports, limits: limits(configuration.limits),
         tuning: ServiceTuning(configuration.nbd), background: pool, reactors: handles,
-        stores: Dictionary(uniqueKeysWithValues: pool.stores.map { ($0.record.id, $0.descriptor.raw) }),
+        stores: Dictionary(uniqueKeysWithValues: pool.stores.map { ($0.record.id, $0.access) }),
         listeners: listeners.descriptors)
       // The one that accepts clients comes last: it hands them to all.
       for handle in handles.reversed() {
@@ -190,5 +190,7 @@ extension ServiceLimits {
     bytesPerConnectionMax = Int(limits.bytesPerConnection)
     // The arena is cut in pages of 64 × 4 KiB.
     bytesPerReactorMax = (Int(limits.bytesPerReactor) + 0x3ffff) & ~0x3ffff
+    remoteHoldSeconds = limits.remoteHoldSeconds
+    remoteUnflushedBytes = (Int(limits.remoteUnflushedBytes) + 0x3ffff) & ~0x3ffff
   }
 }

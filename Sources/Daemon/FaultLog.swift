@@ -37,13 +37,14 @@ struct FaultLog {
   private static func remedy(_ fault: Fault) -> String {
     let isFull = fault.errno == ErrorNumber.noSpace
     return switch fault.kind {
-    case .read, .write, .discard: "look at the disk: dmesg, smartctl"
+    case .read, .write, .discard: "look at the disk (dmesg, smartctl) or at the store's server"
     case .prepare where isFull: "make room where the store's file lies, or add a store"
-    case .prepare: "look at the disk: dmesg, smartctl"
+    case .prepare: "look at the disk (dmesg, smartctl) or at the store's server"
     case .place where isFull: "add a store, or trim or delete volumes"
     case .place: "see the faults of the stores"
     case .synchronize:
-      "stop clients and daemon, look at the disk, start again; see 'A store has failed' in operations.md"
+      "stop clients and daemon, look at the disk or server, start again; "
+        + "see 'A store has failed' in operations.md"
     case .refuse, .commit, .fold:
       isFull ? "make room in the pool's folder" : "look at the disk that the pool's folder is on"
     }

@@ -14,6 +14,8 @@ import Synchronization
 final class Pool: PoolBackground {
   let directory: String
   let record: PoolRecord
+  /// Random, another one each time that the pool is opened.
+  let session = PoolCreation.newUUID()
   let shared: SharedState
   let exports = ExportTable()
   let catalog: Catalog
@@ -23,8 +25,10 @@ final class Pool: PoolBackground {
   let controlThread: WorkThread
   /// Deleted or cut volumes whose slots are still being given back, once for each time.
   private let releasing = Mutex<[VolumeID]>([])
+  /// Stores whose copies are being moved away.
+  private let draining: Mutex<Set<StoreID>>
   private let lock: PoolLock
-  private let openStores: Mutex<[StoreID: FileStore]>
+  private let openStores: Mutex<[StoreID: any Store]>
   private let reactorList = Mutex<[ReactorHandle]>([])
   private let log = Log("pool")
 
@@ -45,9 +49,9 @@ final class Pool: PoolBackground {
     catalog = try Catalog(opening: directory)
     record = catalog.pool
     shared = SharedState(redirectorCount: redirectorCount)
-    var stores: [StoreID: FileStore] = [:]
+    var stores: [StoreID: any Store] = [:]
     for store in try catalog.stores() {
-      stores[store.id] = try FileStore(opening: store, pool: catalog.pool.uuid)
+      stores[store.id] = try StoreFactory.open(store, pool: catalog.pool.uuid, session: session)
     }
     var maps = try PoolMaps(loading: catalog)
     for index in maps.volumes.indices where readOnlyNames.contains(maps.volumes[index].record.name) {
@@ -55,16 +59,26 @@ final class Pool: PoolBackground {
     }
     for store in stores.values.sorted(by: { $0.record.id < $1.record.id }) {
       let allocator = try maps.slots(of: store.record, capacityBytes: store.capacityBytes)
-      shared.placement.add(store.record.id, tier: store.record.tier, allocator: allocator)
+      shared.placement.add(
+        store.record.id, tier: store.record.tier, holdsLiveCopies: store.mayHoldLiveCopies,
+        allocator: allocator)
     }
-    try maps.checkStores(stores.keys)
+    try maps.checkStores(
+      stores.keys, volatile: stores.values.filter { !$0.mayHoldLiveCopies }.map(\.record.id))
     let volumes = maps.volumes.map { Volume($0.record, map: $0.map) }
+    for volume in maps.volumes {
+      for extent in volume.activeExtents {
+        shared.changes.activity.insert(ActivityLog.ActiveExtent(view: volume.map.view, extent: extent))
+      }
+    }
     try Self.checkExist(readOnlyNames, volumes)
     Failpoint.mapsLoaded.pass()
     openStores = Mutex(stores)
+    draining = Mutex(Set(stores.values.filter(\.record.isDraining).map(\.record.id)))
     (catalogThread, reclaimThread, controlThread) = try Self.startThreads()
     for volume in volumes { exports.add(volume) }
     for store in stores.values { introduce(store) }
+    for volume in volumes { shared.changes.dropVolatileShadows(of: volume.map) }
     catalog.releaseThread()
     // A deletion may have been interrupted.
     purgeInBackground()
@@ -96,7 +110,7 @@ final class Pool: PoolBackground {
   // MARK: Stores
 
   /// Tells the data path about a store; it takes new extents only once it is placed.
-  func introduce(_ store: FileStore) {
+  func introduce(_ store: any Store) {
     let method: PrepareMethod
     if store.capabilities.zeroRange {
       method = .zeroRange
@@ -105,21 +119,31 @@ final class Pool: PoolBackground {
     } else {
       method = .writeZeros
     }
+    let isCached = if case .file(_, isCached: true) = store.access { true } else { false }
     shared.stores.add(
       store.record.id, tier: store.record.tier, dataOffset: store.dataOffset, prepare: method,
-      isCached: !store.isDirect)
+      isCached: isCached, isVolatile: !store.mayHoldLiveCopies)
   }
 
-  var stores: [FileStore] {
+  var stores: [any Store] {
     openStores.withLock { $0.values.sorted { $0.record.name < $1.record.name } }
   }
 
-  func store(_ id: StoreID) -> FileStore? {
+  func store(_ id: StoreID) -> (any Store)? {
     openStores.withLock { $0[id] }
   }
 
-  func setStore(_ id: StoreID, _ store: FileStore?) {
+  func setStore(_ id: StoreID, _ store: (any Store)?) {
     openStores.withLock { $0[id] = store }
+  }
+
+  /// Whether a store's copies are being moved away: it gets no new ones.
+  func isDraining(_ id: StoreID) -> Bool { draining.withLock { $0.contains(id) } }
+
+  func setDraining(_ id: StoreID, _ isDraining: Bool) {
+    draining.withLock { set in
+      if isDraining { set.insert(id) } else { set.remove(id) }
+    }
   }
 
   var reactors: [ReactorHandle] {

@@ -1,6 +1,5 @@
 import Catalog
 import ExtentMap
-import Glibc
 import HTTPService
 import NBDService
 import Platform
@@ -20,46 +19,47 @@ extension PoolControl {
       throw GnomonError(
         .conflict, "there is a store \(request.name) already", remedy: "choose another name")
     }
-    guard request.kind == .file else { throw PoolCreation.volatileStore(request.name) }
     let pool = pool
     let id = try await pool.catalogThread.perform { () throws(GnomonError) in
       try pool.catalog.nextStoreID()
     }
-    let record = PoolCreation.record(request, id: id)
-    let isNew = unsafe access(record.path, F_OK) != 0
-    try await pool.controlThread.perform { () throws(GnomonError) in
-      try FileStore.create(record, pool: pool.record.uuid)
+    let wanted = PoolCreation.record(request, id: id)
+    let made = try await pool.controlThread.perform { () throws(GnomonError) in
+      try StoreFactory.create(wanted, pool: pool.record.uuid, force: request.force)
     }
-    let store: FileStore
+    let store: any Store
     do throws(GnomonError) {
       store = try await pool.controlThread.perform { () throws(GnomonError) in
-        try FileStore(opening: record, pool: pool.record.uuid)
+        try StoreFactory.open(made.record, pool: pool.record.uuid, session: pool.session)
       }
-      // Into the catalog only now that the label is durable; a crash between the two leaves an unused file.
-      try await pool.catalogThread.perform { () throws(GnomonError) in try pool.catalog.add(store: record) }
+      // Into the catalog only now that the label is durable; a crash between the two leaves an unused store.
+      try await pool.catalogThread.perform { () throws(GnomonError) in
+        try pool.catalog.add(store: made.record)
+      }
     } catch {
-      if isNew { unsafe unlink(record.path) }
+      made.undo()
       throw error
     }
     pool.setStore(id, store)
     // First: a flush synchronizes every store that the data path knows of.
-    await tellReactors(id, descriptor: store.descriptor.raw)
+    await tellReactors(id, access: store.access)
     pool.introduce(store)
     place(store)
     return info(store)
   }
 
-  /// Lets new extents be placed on a store that has none.
-  private func place(_ store: FileStore) {
+  /// Lets new extents be placed on a store that has none, if it may hold live copies.
+  private func place(_ store: any Store) {
+    guard store.mayHoldLiveCopies else { return }
     pool.shared.placement.add(
       store.record.id, tier: store.record.tier, allocator: SlotAllocator(capacityBytes: store.capacityBytes))
   }
 
-  /// Every reactor must have the descriptor before the first flush or extent reaches the store.
-  private func tellReactors(_ store: StoreID, descriptor: Int32) async {
+  /// Every reactor must know the way before the first flush or extent reaches the store.
+  private func tellReactors(_ store: StoreID, access: StoreAccess?) async {
     for reactor in pool.reactors {
       await withCheckedContinuation { continuation in
-        reactor.post(.setStore(store, descriptor: descriptor, done: { continuation.resume() }))
+        reactor.post(.setStore(store, access, done: { continuation.resume() }))
       }
     }
   }
@@ -72,9 +72,9 @@ extension PoolControl {
     guard let store = pool.stores.first(where: { $0.record.name == name }) else {
       throw GnomonError(.notFound, "there is no store \(name)", remedy: "see `gnomon store list`")
     }
-    guard pool.stores.count > 1 else {
+    guard pool.stores.contains(where: { $0 !== store && $0.mayHoldLiveCopies }) else {
       throw GnomonError(
-        .conflict, "\(name) is the only store of the pool", remedy: "add another one first")
+        .conflict, "\(name) is the only store of the pool that lasts", remedy: "add another one first")
     }
     let pool = pool
     let id = store.record.id
@@ -104,7 +104,7 @@ extension PoolControl {
       throw error
     }
     pool.shared.stores.remove(id)
-    await tellReactors(id, descriptor: -1)
+    await tellReactors(id, access: nil)
     pool.setStore(id, nil)
     store.unlock()
   }

@@ -42,14 +42,28 @@ actor PoolControl: ControlPlane {
     pool.stores.map(info)
   }
 
-  func info(_ store: FileStore) -> StoreInfo {
-    let space = pool.shared.placement.space(of: store.record.id)
+  func info(_ store: any Store) -> StoreInfo {
+    let space = space(of: store)
     return StoreInfo(
       store.record, usedBytes: space.usedBytes, freeBytes: space.freeBytes, state: state(of: store),
-      errors: errors(of: store))
+      errors: errors(of: store), connection: connection(of: store))
   }
 
-  private func errors(of store: FileStore) -> StoreErrorCounts {
+  /// Nothing is placed yet on stores that hold shadows only.
+  private func space(of store: any Store) -> (usedBytes: UInt64, freeBytes: UInt64) {
+    store.mayHoldLiveCopies ? pool.shared.placement.space(of: store.record.id) : (0, store.capacityBytes)
+  }
+
+  private func connection(of store: any Store) -> StoreConnection? {
+    guard case .remote(let remote) = store.access else { return nil }
+    let status = remote.status
+    let nanoseconds = MonotonicClock.nanoseconds() - status.sinceNanoseconds
+    return StoreConnection(
+      state: StoreConnection.State(status.state), seconds: nanoseconds / 1_000_000_000, breaks: status.breaks,
+      lastError: status.lastError)
+  }
+
+  private func errors(of store: any Store) -> StoreErrorCounts {
     let (faults, id) = (pool.shared.faults, store.record.id)
     return StoreErrorCounts(
       reads: faults.count(.read, store: id), writes: faults.count(.write, store: id),
@@ -60,7 +74,7 @@ actor PoolControl: ControlPlane {
     pool.shared.stores.hasLostWrites(of: volume.map.view.marks) ? .failed : .online
   }
 
-  private func state(of store: FileStore) -> StoreState {
+  private func state(of store: any Store) -> StoreState {
     pool.shared.stores.hasFailed(store.record.id) ? .failed : .online
   }
 
@@ -93,10 +107,10 @@ actor PoolControl: ControlPlane {
           io: IOCounters($0.traffic.counts))
       },
       stores: pool.stores.map { store in
-        let space = pool.shared.placement.space(of: store.record.id)
+        let space = space(of: store)
         return StoreStatus(
           name: store.record.name, state: state(of: store), usedBytes: space.usedBytes,
-          freeBytes: space.freeBytes, errors: errors(of: store))
+          freeBytes: space.freeBytes, errors: errors(of: store), connection: connection(of: store))
       },
       catalog: CatalogStatus(
         pendingChanges: pool.shared.changes.pendingCount, pendingSlots: pool.shared.reclaimer.pendingCount,
@@ -142,6 +156,16 @@ actor PoolControl: ControlPlane {
     }
     // The last slots have been taken by the thread that gives them back: let it finish.
     if !pool.isReclaiming { await pool.reclaimThread.perform {} }
+  }
+}
+
+extension StoreConnection.State {
+  init(_ state: RemoteStatus.State) {
+    switch state {
+    case .connected: self = .connected
+    case .reconnecting: self = .reconnecting
+    case .refused: self = .refused
+    }
   }
 }
 

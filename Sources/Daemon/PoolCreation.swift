@@ -14,7 +14,6 @@ enum PoolCreation {
     let pool = PoolRecord(uuid: newUUID(), createdSeconds: Int64(time(nil)))
     var storeRecords: [StoreRecord] = []
     for (index, request) in stores.enumerated() {
-      guard request.kind == .file else { throw volatileStore(request.name) }
       storeRecords.append(record(request, id: StoreID(rawValue: UInt8(index))))
     }
     let volumeRecords = volumes.enumerated().map { index, request in
@@ -28,21 +27,20 @@ enum PoolCreation {
     }
     // Stores often lie in the pool's own folder.
     let isNewFolder = unsafe mkdir(directory, 0o755) == 0
-    var made: [String] = []
+    var made: [CreatedStore] = []
     do {
-      for store in storeRecords {
-        let isNew = unsafe access(store.path, F_OK) != 0
-        try FileStore.create(store, pool: pool.uuid)
-        if isNew { made.append(store.path) }
+      for (store, request) in zip(storeRecords, stores) {
+        made.append(try StoreFactory.create(store, pool: pool.uuid, force: request.force))
       }
+      storeRecords = made.map(\.record)
       Failpoint.poolStoresMade.pass()
       try Catalog.create(at: directory, pool: pool, stores: storeRecords, volumes: volumeRecords)
     } catch {
-      for path in made { unsafe unlink(path) }
+      for store in made { store.undo() }
       if isNewFolder { unsafe rmdir(directory) }
       throw error
     }
-    let capacity = storeRecords.reduce(UInt64(0)) { $0 + FileStore.capacity(of: $1) }
+    let capacity = storeRecords.reduce(UInt64(0)) { $0 + StoreFactory.capacityBytes(of: $1) }
     return PoolInfo(
       uuid: pool.uuid.description, directory: directory, storeCount: stores.count,
       volumeCount: volumes.count, sizeBytes: storeRecords.reduce(0) { $0 + $1.sizeBytes }, usedBytes: 0,
@@ -62,13 +60,7 @@ enum PoolCreation {
       extentBytes: extentBytes, readOnly: request.readOnly)
   }
 
-  private static func newUUID() -> UUID128 {
+  static func newUUID() -> UUID128 {
     UUID128(randomHigh: .random(in: .min ... .max), randomLow: .random(in: .min ... .max))
-  }
-
-  static func volatileStore(_ name: String) -> GnomonError {
-    GnomonError(
-      .invalid, "store \(name) is volatile", cause: "memory may hold shadows only, never a live copy",
-      remedy: "use a file or a block device")
   }
 }

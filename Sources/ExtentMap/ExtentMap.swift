@@ -15,6 +15,7 @@ public final class ExtentMap: Sendable {
 
   private let memory: AlignedMemory
   private let marks: AlignedMemory
+  private let shadows: ShadowMap
   private let count: Atomic<UInt64>
   /// The entries, for the data path; valid as long as this object lives.
   public let view: ExtentMapView
@@ -31,10 +32,12 @@ public final class ExtentMap: Sendable {
       memory = try AlignedMemory(count: bytes, hugePages: hugePages)
     }
     marks = try AlignedMemory(count: VolumeMarks.bytes)
+    shadows = try ShadowMap(extentCount: extentCount, reserved: UInt64(memory.count / 8))
     count = Atomic(extentCount)
     unsafe view = ExtentMapView(
       base: memory.base.assumingMemoryBound(to: Atomic<UInt64>.self), volume: volume,
-      extentShift: UInt8(extentBytes.trailingZeroBitCount), marks: VolumeMarks(marks.base))
+      extentShift: UInt8(extentBytes.trailingZeroBitCount), marks: VolumeMarks(marks.base),
+      shadows: shadows.view)
   }
 
   /// Extents that the volume has now.
@@ -44,6 +47,7 @@ public final class ExtentMap: Sendable {
   public func grow(to extentCount: UInt64) throws(SystemError) {
     guard extentCount > self.extentCount else { return }
     guard extentCount <= UInt64(memory.count / 8) else { throw SystemError("mmap", "extent map", errno: 12) }
+    try shadows.grow(to: extentCount)
     try memory.makeAccessible(Int(extentCount) * 8)
     count.store(extentCount, ordering: .releasing)
   }
@@ -60,6 +64,39 @@ public final class ExtentMap: Sendable {
   ) throws(Failure) {
     let words = unsafe memory.base.assumingMemoryBound(to: UInt64.self)
     try unsafe body(UnsafeMutableBufferPointer(start: words, count: Int(extentCount)))
+  }
+
+  // MARK: Shadows
+
+  /// What is known of an extent's shadows; made if nothing was. It costs a page for every 64 extents.
+  ///
+  /// - Throws: ENOMEM.
+  public func makeShadowLine(_ extent: UInt64) throws(SystemError) -> ShadowLine {
+    precondition(extent < extentCount)
+    return try shadows.makeLine(extent)
+  }
+
+  /// Gives an extent a shadow as the catalog has it; nobody else may use the map meanwhile.
+  ///
+  /// - Parameters:
+  ///   - number: which shadow, from 0.
+  ///   - missed: what it lacks.
+  public func loadShadow(_ extent: UInt64, _ number: Int, _ address: MapEntry, missed: UInt64)
+    throws(SystemError)
+  {
+    let line = try makeShadowLine(extent)
+    line.setShadow(number, ShadowEntry(rawValue: address.address.rawValue))
+    line.setMissed(number, missed)
+    view.setShadowed(extent, true)
+  }
+
+  /// Calls `body` with every shadow: its extent, its number and where it lies.
+  public func forEachShadow(_ body: (UInt64, Int, MapEntry) -> Void) {
+    shadows.view.forEachLine(extentCount) { extent, line in
+      for number in 0..<ShadowLine.shadowsMax where line.shadow(number).exists {
+        body(extent, number, line.shadow(number).address)
+      }
+    }
   }
 
   // MARK: Whole maps
@@ -91,7 +128,7 @@ public final class ExtentMap: Sendable {
   /// - Parameters:
   ///   - range: where to look; what has been looked at is removed from it.
   ///   - entriesMax: how many are unmapped at most.
-  /// - Returns: where they lay.
+  /// - Returns: where their copies lay.
   public func unmap(_ range: inout Range<UInt64>, entriesMax: Int) -> [MapEntry] {
     var entries: [MapEntry] = []
     var extent = range.lowerBound
@@ -99,6 +136,12 @@ public final class ExtentMap: Sendable {
       let entry = view.entry(extent)
       if entry.isMapped {
         entries.append(entry.address)
+        if let line = view.shadows(of: extent, entry) {
+          for number in 0..<ShadowLine.shadowsMax where line.shadow(number).exists {
+            entries.append(line.shadow(number).address)
+          }
+          line.reset()
+        }
         view.reset(extent)
       }
       extent += 1

@@ -15,20 +15,24 @@ public struct ExtentMapView: BitwiseCopyable, @unchecked Sendable {
   public let extentShift: UInt8
   /// What of the volume is not durable yet.
   public let marks: VolumeMarks
+  @usableFromInline let shadows: ShadowMapView
 
   @inlinable
   init(
-    base: UnsafeMutablePointer<Atomic<UInt64>>, volume: VolumeID, extentShift: UInt8, marks: VolumeMarks
+    base: UnsafeMutablePointer<Atomic<UInt64>>, volume: VolumeID, extentShift: UInt8, marks: VolumeMarks,
+    shadows: ShadowMapView
   ) {
     unsafe self.base = base
     self.volume = volume
     self.extentShift = extentShift
     self.marks = marks
+    self.shadows = shadows
   }
 
   /// A view of no map, for entries of a slab that are not in use.
   public static let none = unsafe ExtentMapView(
-    base: .allocate(capacity: 1), volume: VolumeID(rawValue: 0), extentShift: 0, marks: .none)
+    base: .allocate(capacity: 1), volume: VolumeID(rawValue: 0), extentShift: 0, marks: .none,
+    shadows: ShadowMapView(directory: .allocate(capacity: 1)))
 
   /// Whether this is the view of no map.
   public var isNone: Bool { volume.rawValue == 0 }
@@ -36,10 +40,41 @@ public struct ExtentMapView: BitwiseCopyable, @unchecked Sendable {
   /// Bytes of an extent.
   @inlinable public var extentBytes: UInt64 { 1 << UInt64(extentShift) }
 
+  /// log2 of the bytes of a part: the 64th of an extent by which shadows know what they lack, but whole
+  /// blocks.
+  @inlinable public var partShift: UInt64 { max(UInt64(extentShift), 18) - 6 }
+
+  /// The mask of all parts of an extent.
+  @inlinable public var allParts: UInt64 { ~0 >> (64 - (extentBytes >> partShift)) }
+
+  /// The mask of the parts that a range of bytes touches, which is not empty and within one extent.
+  @inlinable
+  public func parts(from start: UInt64, to end: UInt64) -> UInt64 {
+    let first = (start & (extentBytes - 1)) >> partShift
+    let last = ((end - 1) & (extentBytes - 1)) >> partShift
+    return (~0 >> (63 - last)) & (~0 << first)
+  }
+
   /// One atomic load: where the extent lies now.
   @inlinable
   public func entry(_ extent: UInt64) -> MapEntry {
     unsafe MapEntry(rawValue: base[Int(extent)].load(ordering: .acquiring))
+  }
+
+  /// What is known of the extent's shadows; nil if its entry says that it has none.
+  @inlinable
+  public func shadows(of extent: UInt64, _ entry: MapEntry) -> ShadowLine? {
+    entry.isShadowed ? shadows.line(extent) : nil
+  }
+
+  /// What is known of the extent's shadows, whether or not it has any; nil if it never had.
+  @inlinable
+  public func shadowLine(_ extent: UInt64) -> ShadowLine? { shadows.line(extent) }
+
+  /// Says whether the extent has shadows. Before the first one appears, no writer may be in flight that does
+  /// not know of it: the caller holds the gate, and the writers have drained.
+  public func setShadowed(_ extent: UInt64, _ isShadowed: Bool) {
+    update(extent) { isShadowed ? $0 | MapEntry.shadowed : $0 & ~MapEntry.shadowed }
   }
 
   /// Begins a write: one atomic add that counts the writer and tells where the extent lies.

@@ -67,6 +67,8 @@ public struct MapEntry: RawRepresentable, Hashable, Sendable {
   @inlinable public var isGated: Bool { rawValue & Self.gate != 0 }
   /// Whether writers must take a range lock first.
   @inlinable public var isRanged: Bool { rawValue & Self.ranged != 0 }
+  /// Whether the extent has shadows.
+  @inlinable public var isShadowed: Bool { rawValue & Self.shadowed != 0 }
   /// Whether the address is newer than the catalog.
   @inlinable public var isUncommitted: Bool { rawValue & Self.uncommitted != 0 }
   /// Writes in flight.

@@ -2,8 +2,9 @@ import Platform
 public import Primitives
 public import Synchronization
 
-/// What of one volume is not durable yet: for each store the synchronization that its last write there
-/// needs, and how many of its map changes the catalog does not have.
+/// What writers of one volume share. What is not durable yet: for each store the synchronization that its
+/// last write there needs, and how many of its map changes the catalog does not have. And how shadows get
+/// their writes.
 ///
 /// In memory of its own, so that writers of one volume share a cache line with no other's.
 @frozen
@@ -15,7 +16,8 @@ public struct VolumeMarks: BitwiseCopyable, @unchecked Sendable {
   private static let storeCount = 256
   /// The word behind those of the stores.
   @usableFromInline static let changesIndex = storeCount
-  static let bytes = (storeCount + 1) * MemoryLayout<UInt64>.size
+  @usableFromInline static let protectionIndex = storeCount + 1
+  static let bytes = (storeCount + 2) * MemoryLayout<UInt64>.size
 
   /// - Parameter memory: zeros, as many as `bytes` says.
   init(_ memory: UnsafeMutableRawPointer) {
@@ -43,6 +45,17 @@ public struct VolumeMarks: BitwiseCopyable, @unchecked Sendable {
   @inlinable
   public func lastSynchronization(neededOf store: StoreID) -> UInt64 {
     unsafe words[Int(store.rawValue)].load(ordering: .sequentiallyConsistent)
+  }
+
+  /// When a write to an extent with shadows is acknowledged.
+  @inlinable public var protection: Protection {
+    get {
+      let raw = unsafe words[Self.protectionIndex].load(ordering: .relaxed)
+      return Protection(rawValue: UInt8(truncatingIfNeeded: raw)) ?? .sync
+    }
+    nonmutating set {
+      unsafe words[Self.protectionIndex].store(UInt64(newValue.rawValue), ordering: .relaxed)
+    }
   }
 
   /// Map changes of the volume that the catalog does not have.

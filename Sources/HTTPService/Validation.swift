@@ -1,3 +1,4 @@
+import NBDWire
 public import Primitives
 
 /// What names, sizes and paths must be like, wherever they come from: command line, API or file.
@@ -20,18 +21,8 @@ public enum Validation {
   /// Checks everything about a store that can be known without looking at the pool.
   public static func check(_ request: StoreRequest) throws(GnomonError) {
     try checkName(request.name, of: "store")
-    guard request.kind == .file else {
-      throw GnomonError(
-        .invalid, "a store of kind \(request.kind.rawValue) can not be added",
-        cause: "it is volatile, and may hold shadows only", remedy: "add a store of kind file")
-    }
-    try checkPath(request.path)
-    try checkSize(request.sizeBytes, of: "store '\(request.name)'")
-    guard request.sizeBytes >= storeBytesMin else {
-      throw GnomonError(
-        .invalid, "store '\(request.name)' is too small", cause: "\(ByteSize(rawValue: request.sizeBytes))",
-        remedy: "the least size is \(ByteSize(rawValue: storeBytesMin))")
-    }
+    try checkPlace(of: request)
+    try checkStoreSize(of: request)
     guard (0...tierMax).contains(request.tier) else {
       throw GnomonError(
         .invalid, "store '\(request.name)' has a wrong tier: \(request.tier)",
@@ -82,9 +73,15 @@ public enum Validation {
     if let name = firstDuplicate(stores.map(\.name)) {
       throw GnomonError(.invalid, "two stores are named '\(name)'", remedy: "give each its own name")
     }
-    if let path = firstDuplicate(stores.map(\.path)) {
+    guard stores.contains(where: { $0.kind != .memory }) else {
       throw GnomonError(
-        .invalid, "two stores have the path \(path)", remedy: "give each its own file or device")
+        .invalid, "a pool needs a store that lasts", cause: "memory may hold shadows only, never a live copy",
+        remedy: "add a file, a block device or an NBD export")
+    }
+    if let path = firstDuplicate(stores.filter { $0.kind != .memory }.map(\.path)) {
+      throw GnomonError(
+        .invalid, "two stores have the path \(path)",
+        remedy: "give each its own file, device or export")
     }
     if let name = firstDuplicate(volumes.map(\.name)) {
       throw GnomonError(.invalid, "two volumes are named '\(name)'", remedy: "give each its own name")
@@ -144,10 +141,46 @@ public enum Validation {
     }
   }
 
-  private static func checkPath(_ path: String) throws(GnomonError) {
-    guard path.hasPrefix("/"), path.utf8.count <= pathBytesMax, !path.utf8.contains(0) else {
+  private static func checkPlace(of request: StoreRequest) throws(GnomonError) {
+    let path = request.path
+    func wrong(_ cause: String?, _ remedy: String) -> GnomonError {
+      GnomonError(.invalid, "wrong path of a store: \(path)", cause: cause, remedy: remedy)
+    }
+    guard path.utf8.count <= pathBytesMax, !path.utf8.contains(0) else {
+      throw wrong("it is too long, or has a zero byte", "give at most \(pathBytesMax) bytes")
+    }
+    switch request.kind {
+    case .file:
+      guard path.hasPrefix("/") else { throw wrong(nil, "give an absolute path of a file or block device") }
+    case .memory:
+      guard path == StoreRequest.memoryPlace else {
+        throw wrong(nil, "the place of a memory store is \(StoreRequest.memoryPlace)")
+      }
+    case .nbd:
+      let uri: NBDURI
+      do throws(NBDURIError) {
+        uri = try NBDURI(parsing: path)
+      } catch {
+        throw wrong("\(error)", "write it as nbd://HOST:PORT/EXPORT or nbd+unix:///EXPORT?socket=PATH")
+      }
+      switch uri.endpoint {
+      case .tcp(let host, _):
+        guard !host.isEmpty else { throw wrong("it names no host", "write it as nbd://HOST:PORT/EXPORT") }
+      case .unix(let socket):
+        guard socket.hasPrefix("/") else { throw wrong(nil, "give an absolute path of the socket") }
+      }
+    }
+  }
+
+  private static func checkStoreSize(of request: StoreRequest) throws(GnomonError) {
+    // An export has a size already.
+    if request.kind == .nbd && request.sizeBytes == 0 { return }
+    try checkSize(request.sizeBytes, of: "store '\(request.name)'")
+    let least = request.kind == .memory ? ExtentSize.minimum : storeBytesMin
+    guard request.sizeBytes >= least else {
       throw GnomonError(
-        .invalid, "wrong path of a store: \(path)", remedy: "give an absolute path of a file or block device")
+        .invalid, "store '\(request.name)' is too small", cause: "\(ByteSize(rawValue: request.sizeBytes))",
+        remedy: "the least size is \(ByteSize(rawValue: least))")
     }
   }
 

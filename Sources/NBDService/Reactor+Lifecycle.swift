@@ -8,9 +8,6 @@ import Synchronization
 
 /// How clients come and go.
 extension Reactor {
-  /// Marks operations of the control plane.
-  static let controlOwner = UInt64.max
-
   // MARK: Arrival
 
   func accepted(_ listener: Int32, _ completion: Completion) {
@@ -263,7 +260,9 @@ extension Reactor {
         }
       }
     }
+    remotesTicked()
     redirector.flushInBackground()
+    if handle.number == 0 { redirector.sweepActivity() }
     reportFaults()
     redirector.trimMemory(from: Self.registeredBytes)
     for listener in pausedListeners where !isShuttingDown {
@@ -295,25 +294,7 @@ extension Reactor {
     }
   }
 
-  // MARK: Control plane
-
-  func flushForControl(_ volume: Volume?, _ done: @escaping @Sendable (NBDErrno?) -> Void) {
-    let request = Request(
-      view: volume?.map.view ?? .none, offset: 0, length: 0, flags: [], cookie: UInt64(controlFlushes.count),
-      owner: Self.controlOwner, volumeBytes: 0)
-    guard let index = redirector.controlFlush(request) else {
-      done(.noMemory)
-      return
-    }
-    controlFlushes[index] = ControlFlush(volume: volume, done: done)
-  }
-
-  func finishControlFlush(_ operation: UInt32) {
-    let error = unsafe redirector.operation(operation).pointee.error
-    controlFlushes.removeValue(forKey: operation)?.done(error)
-    redirector.release(operation)
-    hasReleased = true
-  }
+  // MARK: Shutting down
 
   /// Closes connections that have nothing in flight; the others follow as they finish.
   func beginShutdown() {
@@ -337,12 +318,6 @@ extension Reactor {
     shutDownDone = nil
     done()
   }
-}
-
-/// A flush that the control plane waits for. Its volume is kept as long as the flush uses its map.
-struct ControlFlush {
-  let volume: Volume?
-  let done: @Sendable (NBDErrno?) -> Void
 }
 
 extension Connection {

@@ -11,7 +11,7 @@ extension Reactor {
     while let operation = redirector.popFinished() {
       let owner = unsafe redirector.operation(operation).pointee.owner
       if owner == Self.controlOwner {
-        finishControlFlush(operation)
+        finishForControl(operation)
         continue
       }
       reply(UInt32(truncatingIfNeeded: owner), operation)

@@ -36,12 +36,27 @@ final class Reactor {
   /// Transfers on their way to the stores.
   var transfers = TransferQueues()
 
+  /// How each store is reached, by its number.
+  let routes: UnsafeMutablePointer<StoreRoute>
+  /// Copies from and to memory stores that are not made yet.
+  var copies = MemoryCopies()
+  /// The remote stores that this reactor owns, by number, and which numbers those are.
+  var remotes = [RemoteStore?](repeating: nil, count: StoreTable.capacity)
+  var remoteIDs: [Int] = []
+  /// Requests to remote stores may have come or ended.
+  var hasRemoteWork = false
+  /// When the last tick was, for deadlines that a second more or less does not matter to.
+  var tickNanoseconds = MonotonicClock.nanoseconds()
+  let remoteLog = Log("remote")
+
   private var busyPolling: BusyPolling
   private let completions: UnsafeMutableBufferPointer<Completion>
   private let eventCounter: UnsafeMutablePointer<UInt64>
   private let tick: UnsafeMutablePointer<TimeInterval>
   /// Flushes that the control plane waits for.
   var controlFlushes: [UInt32: ControlFlush] = [:]
+  /// Steps of moves that the control plane waits for.
+  var controlMoves: [UInt32: ControlMove] = [:]
   var shutDownDone: (@Sendable () -> Void)?
   var isShuttingDown = false
   private var isStopping = false
@@ -62,9 +77,10 @@ final class Reactor {
       environment.shared, number: handle.number, operationsMax: limits.operationsPerReactorMax,
       bufferBytes: limits.bytesPerReactorMax)
     try ring.registerFileTable(count: StoreTable.capacity)
-    for (store, descriptor) in environment.stores { try ring.setFile(Int(store.rawValue), to: descriptor) }
     connectionsCapacity = limits.connectionsMax
     unsafe connections = .allocate(capacity: connectionsCapacity)
+    unsafe routes = .allocate(capacity: StoreTable.capacity)
+    unsafe routes.initialize(repeating: .file, count: StoreTable.capacity)
     unsafe completions = .allocate(capacity: 512)
     unsafe eventCounter = .allocate(capacity: 1)
     unsafe tick = .allocate(capacity: 1)
@@ -73,6 +89,7 @@ final class Reactor {
     if unsafe !ring.registerBuffer(memory.baseAddress!, count: registered) {
       log.warning("buffers are not registered with the ring: raise the locked-memory limit for more speed")
     }
+    for (store, access) in environment.stores { try setRoute(to: store, access) {} }
   }
 
   deinit {
@@ -85,6 +102,7 @@ final class Reactor {
       unsafe connection.deinitialize(count: 1)
     }
     unsafe connections.deallocate()
+    unsafe routes.deallocate()
     unsafe completions.deallocate()
     unsafe eventCounter.deallocate()
     unsafe tick.deallocate()
@@ -92,6 +110,7 @@ final class Reactor {
 
   /// Serves until a `stop` message.
   func run() {
+    redirector.now = MonotonicClock.nanoseconds()
     armEvent()
     armTick()
     if handle.number == 0 {
@@ -99,7 +118,7 @@ final class Reactor {
         ring.acceptMany(socket: listener, token: Self.token(.accept, UInt64(listener)))
       }
     }
-    while !isStopping {
+    while !isStopping || hasRemotesOpen {
       settle()
       do throws(SystemError) {
         try submit()
@@ -108,10 +127,14 @@ final class Reactor {
         abort()
       }
       let count = unsafe ring.takeCompletions(into: completions)
+      redirector.now = MonotonicClock.nanoseconds()
       for index in 0..<count { unsafe handle(completions[index]) }
       endTransferTurn()
+      redirector.checkDeadlines()
+      copies.endTurn()
       if environment.shared.faults.hasNews { reportFaults() }
     }
+    refuseLateCommands()
   }
 
   /// Has people told of what failed, if it is time.
@@ -122,7 +145,13 @@ final class Reactor {
 
   /// Hands everything to the kernel and waits until there is something to do.
   private func submit() throws(SystemError) {
-    guard !redirector.isRetryDue else { return try ring.submit(waiting: false) }
+    guard !redirector.isRetryDue, !hasRemoteWork, copies.isEmpty else {
+      return try ring.submit(waiting: false)
+    }
+    if let deadline = redirector.nextDeadline {
+      let now = MonotonicClock.nanoseconds()
+      return try deadline > now ? ring.submit(waitingAtMost: deadline - now) : ring.submit(waiting: false)
+    }
     guard busyPolling.maximum > 0, redirector.operationsInUse <= 1 else {
       return try ring.submit(waiting: true)
     }
@@ -141,7 +170,7 @@ final class Reactor {
   // MARK: Completions
 
   enum TokenKind: UInt8 {
-    case storage, transfer, receive, send, accept, event, tick
+    case storage, transfer, receive, send, accept, event, tick, remoteReceive, remoteSend
   }
 
   static func token(_ kind: TokenKind, _ value: UInt64) -> UInt64 {
@@ -161,12 +190,15 @@ final class Reactor {
       redirector.complete(value, completion.result)
     case .receive: received(UInt32(truncatingIfNeeded: value), completion.result)
     case .send: sent(UInt32(truncatingIfNeeded: value), completion.result)
+    case .remoteReceive: remoteReceived(value, completion.result)
+    case .remoteSend: remoteSent(value, completion.result)
     case .accept: accepted(Int32(truncatingIfNeeded: value), completion)
     case .event:
       armEvent()
       for message in handle.inbox.takeAll() { take(message) }
     case .tick:
       armTick()
+      tickNanoseconds = MonotonicClock.nanoseconds()
       ticked()
     case nil: preconditionFailure("a completion that nothing was queued for")
     }
@@ -189,12 +221,15 @@ final class Reactor {
     while !isSettled {
       redirector.retryParked()
       carryOutDirectives()
+      if hasRemoteWork { endRemoteRequests() }
+      if !copies.isEmpty { makeCopies() }
       collectFinished()
       if hasReleased && !stalled.isEmpty { resumeStalled() }
       isSettled = redirector.directives.count == 0 && (!hasReleased || stalled.isEmpty)
       hasReleased = false
     }
     submitTransfers()
+    if !remoteIDs.isEmpty { sendRemoteRequests() }
     flushReplies()
     startCachedTransfers()
     // Replies of refused requests may have ended without I/O; what they need is queued now.
@@ -209,15 +244,8 @@ final class Reactor {
   }
 
   private func carryOut(_ directive: Directive) {
-    let file = Int(directive.store)
-    let token = Self.token(.storage, directive.token)
     switch directive.kind {
-    case .read, .write: transfer(directive)
-    case .zero, .punch, .reserve:
-      ring.allocate(
-        file: file, mode: directive.kind.allocationMode, offset: directive.offset, count: directive.length,
-        token: token)
-    case .synchronize: ring.synchronizeData(file: file, token: token)
+    case .read, .write, .zero, .punch, .reserve, .synchronize: carryOutOnStore(directive)
     case .commit:
       let inbox = handle.inbox
       let waiting = directive.token
@@ -244,13 +272,14 @@ final class Reactor {
   private func take(_ message: ReactorMessage) {
     switch message {
     case .adopt(let socket, let peer): adopt(socket, peer: peer)
-    case .setStore(let store, let descriptor, let done):
+    case .setStore(let store, let access, let done):
       do throws(SystemError) {
-        try ring.setFile(Int(store.rawValue), to: descriptor)
+        try setRoute(to: store, access, done)
       } catch {
         log.error("a store cannot be reached by this reactor", ["store": store.rawValue, "cause": error])
+        done()
       }
-      done()
+    case .remote(let store, let message): take(message, for: store)
     case .retryParked: redirector.retryLater()
     case .committed(let token, let result): redirector.complete(token, result)
     case .deliver(let token, let errno):
@@ -258,22 +287,18 @@ final class Reactor {
       redirector.deliver(token, errno: errno)
     case .grace: redirector.beginGrace()
     case .flush(let volume, let done): flushForControl(volume, done)
+    case .move(let step, let volume, let extent, let target, let done):
+      move(step, volume, extent, target, done)
+    case .endActivity(let done):
+      redirector.sweepActivity(all: true)
+      done()
     case .shutDown(let done):
       isShuttingDown = true
       shutDownDone = done
       beginShutdown()
-    case .stop: isStopping = true
-    }
-  }
-}
-
-extension Directive.Kind {
-  /// The mode of fallocate(2) that does it.
-  fileprivate var allocationMode: Int32 {
-    switch self {
-    case .zero: AllocationMode.zeroRange
-    case .punch: AllocationMode.punchHole
-    default: AllocationMode.reserve
+    case .stop:
+      isStopping = true
+      leaveRemotes()
     }
   }
 }

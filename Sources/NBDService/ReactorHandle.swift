@@ -2,6 +2,7 @@ public import Platform
 public import Primitives
 public import Redirection
 import Ring
+public import Stores
 public import Synchronization
 
 /// A reactor as the rest of the process sees it: its inbox, its load, its thread.
@@ -67,15 +68,16 @@ public struct ReactorEnvironment: Sendable {
   public var background: any PoolBackground
   /// All reactors, by number.
   public var reactors: [ReactorHandle]
-  /// Descriptors of the stores that exist at the start.
-  public var stores: [StoreID: Int32]
+  /// How the stores that exist at the start are reached.
+  public var stores: [StoreID: StoreAccess]
   /// Listening sockets, served by reactor 0.
   public var listeners: [Int32]
 
   /// Takes all as they are.
   public init(
     shared: SharedState, exports: ExportTable, limits: ServiceLimits, tuning: ServiceTuning = ServiceTuning(),
-    background: any PoolBackground, reactors: [ReactorHandle], stores: [StoreID: Int32], listeners: [Int32]
+    background: any PoolBackground, reactors: [ReactorHandle], stores: [StoreID: StoreAccess],
+    listeners: [Int32]
   ) {
     self.shared = shared
     self.exports = exports

@@ -1,13 +1,16 @@
 public import NBDWire
 public import Primitives
 public import Redirection
+public import Stores
 
 /// What other threads tell a reactor.
 public enum ReactorMessage: Sendable {
   /// Serve a client that another reactor or the service manager has accepted.
   case adopt(socket: Int32, peer: String)
-  /// Put a store's file into the ring's table, or take it out with -1; then call back.
-  case setStore(StoreID, descriptor: Int32, done: @Sendable () -> Void)
+  /// Learn how a store is reached, or with nil that it is gone; then call back.
+  case setStore(StoreID, StoreAccess?, done: @Sendable () -> Void)
+  /// Something about a remote store.
+  case remote(StoreID, RemoteMessage)
   /// Something was released: try parked operations again.
   case retryParked
   /// A commit has ended: 0 or -errno.
@@ -18,6 +21,10 @@ public enum ReactorMessage: Sendable {
   case grace
   /// Flush a volume, or all of them, for the control plane.
   case flush(Volume?, done: @Sendable (NBDErrno?) -> Void)
+  /// Take a step of a move, for the control plane.
+  case move(MoveStep, Volume, extent: UInt64, target: StoreID, done: @Sendable (MoveOutcome, UInt64) -> Void)
+  /// Take all extents that are at rest out of the activity log; then call back.
+  case endActivity(@Sendable () -> Void)
   /// Finish what is in flight, refuse the rest, close all connections; then call back.
   case shutDown(@Sendable () -> Void)
   /// End the thread.

@@ -19,6 +19,12 @@ public struct ServiceLimits: Sendable, Equatable {
   /// Bytes a second that such a client must move at least; fewer count as no progress.
   public var progressBytesPerSecond = 1 << 20
 
+  /// Seconds that a request waits for a remote store whose server is away, or owes the answer; then it fails.
+  public var remoteHoldSeconds = 30
+  /// Bytes that a remote store may have acknowledged and not flushed: they are kept to be sent again. A
+  /// multiple of 256 KiB, and more than 32 MiB.
+  public var remoteUnflushedBytes = 64 << 20
+
   /// The defaults.
   public init() {}
 }

@@ -37,7 +37,9 @@ enum OptionReply: UInt32 {
   case info = 3
   case metaContext = 4
   case errorUnsupported = 0x8000_0001
+  case errorPolicy = 0x8000_0002
   case errorInvalid = 0x8000_0003
+  case errorTLSRequired = 0x8000_0005
   case errorUnknownExport = 0x8000_0006
   case errorShutdown = 0x8000_0007
   case errorTooBig = 0x8000_0009

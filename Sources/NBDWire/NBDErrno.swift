@@ -18,3 +18,17 @@ public enum NBDErrno: UInt32, Error, Hashable, Sendable, CaseIterable {
   /// ESHUTDOWN: the server is about to end.
   case shutdown = 108
 }
+
+extension NBDErrno {
+  /// Linux's number for an error as it came from a server, positive. What is not known, or is the fault of
+  /// the request, is EIO.
+  public static func systemNumber(of wire: UInt32) -> Int32 {
+    switch NBDErrno(rawValue: wire) {
+    case .noMemory: 12
+    case .noSpace: 28
+    case .notSupported: 95
+    case .shutdown: 108
+    default: 5
+    }
+  }
+}

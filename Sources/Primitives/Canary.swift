@@ -37,6 +37,18 @@ public enum Canary: UInt8, CaseIterable, Sendable {
   case forgetsFailedCommits
   /// The catalog's commits are not synchronized.
   case commitsWithoutSyncingCatalog
+  /// A shadow is read although it lacks what is asked for.
+  case readsStaleShadows
+  /// Writes to an extent with shadows do not wait for those that they overlap.
+  case mirrorsInAnyOrder
+  /// An extent is written to before the catalog knows that its copies may differ.
+  case writesBeforeActivity
+  /// A write that only a shadow has got is answered before the catalog knows that the shadow has taken over.
+  case answersBeforePromotion
+  /// A move ends without what was written while it went on.
+  case forgetsLastPass
+  /// After a crash, an extent whose copies may differ is believed to be equal.
+  case trustsActiveExtents
 
   /// The canary of that name; nil if there is none.
   public init?(name: String) {

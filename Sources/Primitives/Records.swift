@@ -12,6 +12,8 @@ public enum StoreKind: String, Sendable, Codable, CaseIterable {
   case file
   /// Memory: volatile, so never a place for a live copy.
   case memory
+  /// An export of another NBD server.
+  case nbd
 }
 
 /// A store as the catalog describes it.
@@ -24,7 +26,7 @@ public struct StoreRecord: Sendable, Equatable {
   public var name: String
   /// What kind of place it is.
   public var kind: StoreKind
-  /// Absolute path of the file or device.
+  /// Where it is: the absolute path of a file or device, the URI of an export, `memory:`.
   public var path: String
   /// Bytes that the store may occupy, its label included.
   public var sizeBytes: UInt64
@@ -40,12 +42,14 @@ public struct StoreRecord: Sendable, Equatable {
   public var cost: Double
   /// How its file is opened for data.
   public var cache: CacheMode
+  /// Whether its copies are being moved away: it gets no new ones.
+  public var isDraining: Bool
 
   /// A store; the defaults are those of `gnomon pool create`.
   public init(
     id: StoreID, uuid: UUID128, name: String, kind: StoreKind = .file, path: String, sizeBytes: UInt64,
     tier: Int, region: String = "", zone: String = "", node: String = "", cost: Double = 0,
-    cache: CacheMode = .direct
+    cache: CacheMode = .direct, isDraining: Bool = false
   ) {
     self.id = id
     self.uuid = uuid
@@ -59,6 +63,7 @@ public struct StoreRecord: Sendable, Equatable {
     self.node = node
     self.cost = cost
     self.cache = cache
+    self.isDraining = isDraining
   }
 }
 
@@ -76,11 +81,13 @@ public struct VolumeRecord: Sendable, Equatable {
   public var extentBytes: UInt64
   /// Whether clients may only read it.
   public var readOnly: Bool
+  /// How many copies there are to be of it, and where.
+  public var redundancy: Redundancy
 
   /// A volume; by default writable, with extents of the standard size.
   public init(
     id: VolumeID, uuid: UUID128, name: String, sizeBytes: UInt64, extentBytes: UInt64 = ExtentSize.standard,
-    readOnly: Bool = false
+    readOnly: Bool = false, redundancy: Redundancy = Redundancy()
   ) {
     self.id = id
     self.uuid = uuid
@@ -88,6 +95,7 @@ public struct VolumeRecord: Sendable, Equatable {
     self.sizeBytes = sizeBytes
     self.extentBytes = extentBytes
     self.readOnly = readOnly
+    self.redundancy = redundancy
   }
 
   /// Extents that the volume's address space is cut into; the last may be partly beyond the end.

@@ -1,5 +1,5 @@
 /// SplitMix64: small, seeded, the same everywhere.
-public struct SeededGenerator: RandomNumberGenerator {
+public struct SeededGenerator: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
   /// Starts the sequence of `seed`.

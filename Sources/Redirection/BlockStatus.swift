@@ -5,9 +5,13 @@ import Primitives
 /// BLOCK_STATUS, answered from the extent map without I/O.
 public struct BlockStatus {
   /// Metadata contexts that can be answered.
-  public static let contexts = [AllocationStatus.contextName, "x-gnomon:tier", "x-gnomon:store"]
+  public static let contexts = [
+    AllocationStatus.contextName, "x-gnomon:tier", "x-gnomon:store", "x-gnomon:shadow",
+  ]
   /// Bytes of the descriptors of one context.
   public static let bytesPerContext = 16 << 10
+  /// In `x-gnomon:shadow`, bits 0–7 are the number of synced shadows and bits 8–15 that of stale ones.
+  ///
   /// The status, in `x-gnomon:tier` and `x-gnomon:store`, of an extent that lies nowhere.
   static let unmappedStatus = UInt32.max
   /// Extents that one reply looks at; the client asks again for the rest. As many requests as a connection
@@ -49,18 +53,23 @@ public struct BlockStatus {
     let last = min((end - 1) >> shift, (offset >> shift) + Self.extentsPerReply - 1)
     for extent in (offset >> shift)...last {
       let extentEnd = min((extent + 1) << shift, end)
-      let status = status(kind, view.entry(extent))
+      let status = status(kind, view.entry(extent), extent)
       guard builder.append(length: extentEnd - offset, status: status) else { return }
       offset = extentEnd
     }
   }
 
-  private func status(_ kind: StatusKind, _ entry: MapEntry) -> UInt32 {
+  private func status(_ kind: StatusKind, _ entry: MapEntry, _ extent: UInt64) -> UInt32 {
     switch kind {
     case .tier:
       return entry.isMapped ? UInt32(clamping: stores.tier(of: entry.store)) : Self.unmappedStatus
     case .store:
       return entry.isMapped ? UInt32(entry.store.rawValue) : Self.unmappedStatus
+    case .shadow:
+      guard let line = view.shadows(of: extent, entry) else { return 0 }
+      let all = (0..<ShadowLine.shadowsMax).count { line.shadow($0).exists }
+      let synced = (0..<ShadowLine.shadowsMax).count(where: line.isSynced)
+      return UInt32(synced | (all - synced) << 8)
     case .allocation:
       return entry.isMapped ? 0 : AllocationStatus([.hole, .zero]).rawValue
     }
@@ -69,12 +78,13 @@ public struct BlockStatus {
 
 /// What a metadata context tells about an extent.
 private enum StatusKind {
-  case allocation, tier, store
+  case allocation, tier, store, shadow
 
   init(of context: NegotiatedContext) {
     switch context.name {
     case "x-gnomon:tier": self = .tier
     case "x-gnomon:store": self = .store
+    case "x-gnomon:shadow": self = .shadow
     default: self = .allocation
     }
   }

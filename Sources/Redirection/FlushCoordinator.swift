@@ -15,6 +15,16 @@ final class FlushCoordinator: Sendable {
     var view: ExtentMapView
   }
 
+  /// What becomes of somebody whose round has ended.
+  enum Verdict {
+    /// He is answered.
+    case now
+    /// He needs another round.
+    case again
+    /// He needs a store that the round did without, and waits for it.
+    case later
+  }
+
   enum Entry {
     /// Nothing has been written since the last flush.
     case clean
@@ -29,9 +39,14 @@ final class FlushCoordinator: Sendable {
     /// Somebody needs another round after the running one, and does not wait for it.
     var isAnotherDue = false
     var lastCommitError: NBDErrno?
+    /// Rounds are numbered from 1: the last that began, and the last that ended.
+    var begun: UInt64 = 0
+    var ended: UInt64 = 0
     var current: [Waiter] = []
     var next: [Waiter] = []
     var finished: [Waiter] = []
+    /// Those who need a store that is late.
+    var late: [Waiter] = []
   }
 
   private let state = Mutex(State())
@@ -56,6 +71,9 @@ final class FlushCoordinator: Sendable {
       return .lead
     }
   }
+
+  /// The numbers of the last round that began and of the last that ended.
+  var rounds: (begun: UInt64, ended: UInt64) { state.withLock { ($0.begun, $0.ended) } }
 
   /// Why the last round could not commit its map changes; nil if it could.
   var lastCommitError: NBDErrno? { state.withLock { $0.lastCommitError } }
@@ -82,27 +100,63 @@ final class FlushCoordinator: Sendable {
   ///
   /// - Returns: whether there are map changes to commit.
   func begin(_ synchronize: (StoreID) -> Void) -> Bool {
-    state.withLock { _ in
+    state.withLock { state in
+      state.begun += 1
       let hasChanges = changes.cut()
       stores.takeDirty(synchronize)
       return hasChanges
     }
   }
 
+  /// A store that was late has ended its synchronization: those who need it go on.
+  ///
+  /// - Returns: whether the caller leads a round for them.
+  func storeReturned() -> Bool {
+    state.withLock { state in
+      guard !state.late.isEmpty else { return false }
+      if state.isRunning {
+        state.next.append(contentsOf: state.late)
+      } else {
+        state.current.append(contentsOf: state.late)
+      }
+      state.late.removeAll()
+      defer { state.isRunning = true }
+      return !state.isRunning
+    }
+  }
+
   /// Ends a round: calls `answer` for everyone it served.
   ///
-  /// - Parameter commitError: why map changes stay pending, if they do.
+  /// - Parameters:
+  ///   - commitError: why map changes stay pending, if they do.
+  ///   - answering: false if those it served need another round.
+  ///   - judge: whether somebody is answered.
   /// - Returns: whether the caller leads another round at once.
-  func finish(commitError: NBDErrno?, _ answer: (Waiter) -> Void) -> Bool {
+  func finish(
+    commitError: NBDErrno?, answering: Bool = true, judge: (Waiter) -> Verdict = { _ in .now },
+    answer: (Waiter) -> Void
+  ) -> Bool {
     state.withLock { state in
       state.lastCommitError = commitError
+      state.ended = state.begun
+      if !answering {
+        state.current.append(contentsOf: state.next)
+        state.next.removeAll()
+        return true
+      }
       swap(&state.current, &state.finished)
       swap(&state.current, &state.next)
+      for waiter in state.finished {
+        switch judge(waiter) {
+        case .now: answer(waiter)
+        case .again: state.current.append(waiter)
+        case .later: state.late.append(waiter)
+        }
+      }
       // Not after a failure: whoever needed it will try again, and the next may fail the same way.
       let isAnotherDue = state.isAnotherDue && commitError == nil && (stores.isAnyDirty || !changes.isEmpty)
       state.isAnotherDue = false
       state.isRunning = isAnotherDue || !state.current.isEmpty
-      for waiter in state.finished { answer(waiter) }
       state.finished.removeAll(keepingCapacity: true)
       return state.isRunning
     }

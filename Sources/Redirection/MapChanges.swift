@@ -9,7 +9,7 @@ import Synchronization
 /// the data durable, and only then commits the cut: data before map (invariant 2). Slots that the cut
 /// stopped referring to are given up only after the commit (invariant 3).
 public final class MapChanges: Sendable {
-  private struct Batch: Sendable {
+  struct Batch: Sendable {
     var deltas: [MapDelta] = []
     var views: [ExtentMapView] = []
     var retired: [RetiredSlot] = []
@@ -18,10 +18,17 @@ public final class MapChanges: Sendable {
 
     var isEmpty: Bool { deltas.isEmpty }
 
-    mutating func append(_ extent: UInt64, of view: ExtentMapView, _ entry: MapEntry) {
-      deltas.append(MapDelta(volume: view.volume, extent: extent, entry: entry))
+    /// The word of an extent in a plane has changed.
+    mutating func append(_ extent: UInt64, of view: ExtentMapView, _ plane: MapPlane, _ word: UInt64) {
+      deltas.append(MapDelta(volume: view.volume, plane: plane, extent: extent, word: word))
       views.append(view)
       view.marks.changeBegan()
+    }
+
+    /// Nothing of the volume lies in a slot any more.
+    mutating func retire(_ address: MapEntry, of view: ExtentMapView) {
+      retired.append(RetiredSlot(store: address.store, slot: address.slot, slotBytes: view.extentBytes))
+      retiredBy.append(view.volume)
     }
 
     mutating func append(contentsOf other: Batch) {
@@ -29,6 +36,17 @@ public final class MapChanges: Sendable {
       views.append(contentsOf: other.views)
       retired.append(contentsOf: other.retired)
       retiredBy.append(contentsOf: other.retiredBy)
+    }
+
+    /// Volumes of which some extent's last change is to live in such a store.
+    func volumes(livingWhere isUnsafe: (StoreID) -> Bool) -> Set<VolumeID> {
+      var homes: [MapDelta: StoreID] = [:]
+      for delta in deltas where delta.plane == .live {
+        var key = delta
+        key.word = 0
+        homes[key] = delta.entry.isMapped ? delta.entry.store : nil
+      }
+      return Set(homes.filter { isUnsafe($0.value) }.map(\.key.volume))
     }
 
     mutating func removeAll() {
@@ -39,7 +57,7 @@ public final class MapChanges: Sendable {
     }
   }
 
-  private struct State {
+  struct State {
     var pending = Batch()
     var cut = Batch()
 
@@ -54,7 +72,7 @@ public final class MapChanges: Sendable {
     case full
   }
 
-  private let state = Mutex(State())
+  let state = Mutex(State())
 
   /// From so many pending changes on a flush is started even if no client asks for one: it bounds the
   /// memory they take and the size of one commit.
@@ -64,11 +82,15 @@ public final class MapChanges: Sendable {
   /// (invariant 11). Requests that had begun before may add one each. About 100 bytes a change.
   public static let waitingMax = 1 << 17
 
-  private let limit: Int
+  let limit: Int
+  let stores: StoreTable
+  /// Extents of which copies may differ.
+  public let activity = ActivityLog()
 
   /// Nothing has changed.
-  init(limit: Int = MapChanges.waitingMax) {
+  init(limit: Int = MapChanges.waitingMax, stores: StoreTable = StoreTable()) {
     self.limit = limit
+    self.stores = stores
   }
 
   /// Whether as many changes wait for the catalog as may.
@@ -81,11 +103,11 @@ public final class MapChanges: Sendable {
   func map(_ extent: UInt64, of view: ExtentMapView, to entry: MapEntry) {
     state.withLock { state in
       view.setAddress(extent, entry)
-      state.pending.append(extent, of: view, entry)
+      state.pending.append(extent, of: view, .live, entry.rawValue)
     }
   }
 
-  /// Unmaps an extent.
+  /// Unmaps an extent, its shadows with it.
   func unmap(_ extent: UInt64, of view: ExtentMapView) -> Unmapping {
     // Closing the gate ourselves keeps movers and allocations out for these few instructions.
     guard view.closeGate(extent) else { return .gated }
@@ -95,10 +117,11 @@ public final class MapChanges: Sendable {
     return state.withLock { state in
       if state.isFull(limit) { return .full }
       view.setAddress(extent, .unmapped)
-      state.pending.append(extent, of: view, .unmapped)
-      state.pending.retired.append(
-        RetiredSlot(store: entry.store, slot: entry.slot, slotBytes: view.extentBytes))
-      state.pending.retiredBy.append(view.volume)
+      state.pending.append(extent, of: view, .live, 0)
+      state.pending.retire(entry, of: view)
+      if let line = view.shadows(of: extent, entry) {
+        for number in 0..<ShadowLine.shadowsMax { state.dropShadow(number, line, extent, of: view) }
+      }
       return .done
     }
   }
@@ -157,6 +180,48 @@ public final class MapChanges: Sendable {
     }
   }
 
+  /// Takes the changes of some volumes out of the cut and back to what is pending: their data is not durable
+  /// yet.
+  ///
+  /// - Parameters:
+  ///   - isEarly: whether a volume's writes wait for a store.
+  ///   - isUnsafe: whether what a store was written last is not durable. An extent that has come to live
+  ///     there has been, or will be, given to another copy, and both changes are committed together.
+  /// - Returns: whether there is anything left to commit, and the volumes whose changes are not in it.
+  func putBackFromCut(
+    where isEarly: (ExtentMapView) -> Bool, unsafe isUnsafe: (StoreID) -> Bool
+  ) -> (isAnyLeft: Bool, volumes: Set<VolumeID>) {
+    state.withLock { state in
+      var (kept, early) = (Batch(), Batch())
+      var volumes = state.cut.volumes(livingWhere: isUnsafe)
+      for (delta, view) in zip(state.cut.deltas, state.cut.views) {
+        if volumes.contains(view.volume) || isEarly(view) {
+          volumes.insert(view.volume)
+          early.deltas.append(delta)
+          early.views.append(view)
+        } else {
+          kept.deltas.append(delta)
+          kept.views.append(view)
+        }
+      }
+      for (slot, volume) in zip(state.cut.retired, state.cut.retiredBy) {
+        if volumes.contains(volume) {
+          early.retired.append(slot)
+          early.retiredBy.append(volume)
+        } else {
+          kept.retired.append(slot)
+          kept.retiredBy.append(volume)
+        }
+      }
+      if !volumes.isEmpty {
+        state.cut = kept
+        early.append(contentsOf: state.pending)
+        state.pending = early
+      }
+      return (!state.cut.isEmpty, volumes)
+    }
+  }
+
   /// The deltas of the cut, for whoever writes them to the catalog.
   public var cutDeltas: [MapDelta] {
     state.withLock { $0.cut.deltas }
@@ -170,7 +235,8 @@ public final class MapChanges: Sendable {
     state.withLock { state in
       let wasFull = state.isFull(limit)
       for (delta, view) in zip(state.cut.deltas, state.cut.views) {
-        view.markCommitted(delta.extent, delta.entry)
+        if delta.plane == .live { view.markCommitted(delta.extent, delta.entry) }
+        if delta.plane == .activity, delta.word == 1 { view.shadowLine(delta.extent)?.becomeActive() }
         view.marks.changeEnded()
       }
       if !state.cut.retired.isEmpty { giveUp(state.cut.retired) }

@@ -6,6 +6,8 @@ import Primitives
 @frozen
 public enum OperationKind: UInt8, Sendable {
   case read, write, trim, zero, flush
+  /// A step of a move (`MoveStep`).
+  case move
   /// Not I/O: an answer that is known already, an error or the content of the buffer.
   case answer
 }
@@ -58,6 +60,8 @@ enum Step: UInt8 {
   case transferring
   /// Waits for its pieces.
   case joining
+  /// Waits for the flush that tells the catalog that copies may differ.
+  case activating
   /// Waits for a flush.
   case flushing
   /// Done; waits to be answered and released.
@@ -106,7 +110,8 @@ public struct Operation {
   var partLength: UInt64
   /// Where a trim or zero ends, rounded up to a whole extent at the end of the volume.
   var limit: UInt64
-  /// Where the extent lies: its store, and the first byte of its slot in the store's file.
+  /// The copy that is worked on: its address, its store, and the first byte of its slot in the store's file.
+  var copy: MapEntry
   var store: StoreID
   var slotOffset: UInt64
   var commandsPending: UInt16
@@ -123,6 +128,30 @@ public struct Operation {
   var placementFailure: Int32
   /// Bytes prepared or zeroed so far.
   var progress: UInt64
+  /// Of an extent with shadows: the copies that are written, or that could not be read.
+  var copies: CopySet
+  /// Of a write to an extent with shadows: which copy was the live one when it began.
+  var live: MapEntry
+  /// Copies that are not written exist; they lack it.
+  var skipsCopies: Bool
+  /// When its transfer began, on the driver's clock; 0 if nobody waits for it.
+  var began: UInt64
+  /// It has missed its deadline.
+  var isOverdue: Bool
+  /// The same read of another copy: the first to end answers.
+  var twin: UInt32
+  /// Somebody else has answered; it only waits for the kernel to give its buffer back.
+  var isOrphan: Bool
+  /// Copies whose write has not ended.
+  var pending: CopySet
+  /// Copies that are no longer waited for although their write has not ended.
+  var late: CopySet
+  /// Such writes of this operation and of its pieces: its memory is theirs until they end.
+  var holds: UInt16
+  /// Released by its driver, as soon as nothing holds it.
+  var isReleased: Bool
+  /// Of a move.
+  var move: MoveState
 
   static let none = UInt32.max
 

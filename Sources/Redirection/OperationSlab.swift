@@ -67,6 +67,7 @@ extension Operation {
     cursor = 0
     partLength = 0
     limit = 0
+    copy = .unmapped
     store = StoreID(rawValue: 0)
     slotOffset = 0
     commandsPending = 0
@@ -77,6 +78,18 @@ extension Operation {
     prepare = .zeroRange
     placementFailure = 0
     progress = 0
+    copies = CopySet()
+    live = .unmapped
+    skipsCopies = false
+    began = 0
+    isOverdue = false
+    twin = Self.none
+    isOrphan = false
+    pending = CopySet()
+    late = CopySet()
+    holds = 0
+    isReleased = false
+    move = MoveState()
   }
 }
 

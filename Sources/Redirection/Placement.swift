@@ -37,11 +37,14 @@ public final class Placement: Sendable {
   private final class Candidate: @unchecked Sendable {
     let store: StoreID
     let tier: Int
+    /// Whether live copies may lie there.
+    let holdsLiveCopies: Bool
     var allocator: SlotAllocator
 
-    init(store: StoreID, tier: Int, allocator: consuming SlotAllocator) {
+    init(store: StoreID, tier: Int, holdsLiveCopies: Bool, allocator: consuming SlotAllocator) {
       self.store = store
       self.tier = tier
+      self.holdsLiveCopies = holdsLiveCopies
       self.allocator = allocator
     }
 
@@ -55,9 +58,14 @@ public final class Placement: Sendable {
   /// No store yet.
   public init() {}
 
-  /// Adds a store that may hold live copies, with the slots that are in use marked in `allocator`.
-  public func add(_ store: StoreID, tier: Int, allocator: consuming SlotAllocator) {
-    let candidate = Candidate(store: store, tier: tier, allocator: allocator)
+  /// Adds a store, with the slots that are in use marked in `allocator`.
+  ///
+  /// - Parameter holdsLiveCopies: false for a store that gets only shadows.
+  public func add(
+    _ store: StoreID, tier: Int, holdsLiveCopies: Bool = true, allocator: consuming SlotAllocator
+  ) {
+    let candidate = Candidate(
+      store: store, tier: tier, holdsLiveCopies: holdsLiveCopies, allocator: allocator)
     candidates.withLock { list in
       list.append(candidate)
       list.sort { ($0.tier, $0.store) < ($1.tier, $1.store) }
@@ -93,6 +101,14 @@ public final class Placement: Sendable {
     }
   }
 
+  /// Takes a slot of one store; nil if it is full.
+  func allocate(on store: StoreID, slotBytes: UInt64) -> UInt64? {
+    candidates.withLock { list in
+      guard let index = list.firstIndex(where: { $0.store == store }) else { return nil }
+      return list[index].allocator.allocate(slotBytes: slotBytes)
+    }
+  }
+
   /// Returns a slot that nothing refers to any more.
   public func release(_ store: StoreID, slot: UInt64, slotBytes: UInt64) {
     candidates.withLock { list in
@@ -112,7 +128,7 @@ public final class Placement: Sendable {
   private func best(in list: [Candidate], excluding full: SlotPlacement) -> Int? {
     var best: Int?
     var bestShare = 0.0
-    for index in list.indices where !full.isExcluded(list[index].store) {
+    for index in list.indices where list[index].holdsLiveCopies && !full.isExcluded(list[index].store) {
       if let best, list[index].tier != list[best].tier { break }
       let share = list[index].freeShare
       if best == nil || share > bestShare {

@@ -46,6 +46,12 @@ extension Redirector {
   func enterFlush(_ index: UInt32) {
     let op = unsafe operation(index)
     unsafe op.pointee.step = .flushing
+    wait(forFlush: index)
+  }
+
+  /// Has an operation wait for a flush, in the step that it is in.
+  func wait(forFlush index: UInt32) {
+    let op = unsafe operation(index)
     let token = unsafe Token.make(index, op.pointee.generation)
     let view = unsafe op.pointee.view
     switch shared.flushes.enter(FlushCoordinator.Waiter(redirector: number, token: token, view: view)) {
@@ -73,6 +79,10 @@ extension Redirector {
 
   private func endFlush(_ index: UInt32, _ error: NBDErrno?) {
     let op = unsafe operation(index)
+    if unsafe op.pointee.step == .activating {
+      endActivation(index, error)
+      return
+    }
     unsafe op.pointee.error = error
     unsafe op.pointee.step = .finished
     finished.append(index, in: slab)
@@ -80,41 +90,67 @@ extension Redirector {
 
   // MARK: Leading a round
 
-  private func leadRound() {
+  /// Tells the end of a commit from those of synchronizations, of which some may be late.
+  private static let commitMark = Int32(Block.bytes)
+
+  func leadRound() {
     let op = unsafe operation(leader)
     unsafe op.pointee.step = .flushing
+    unsafe op.pointee.generation = (op.pointee.generation + 1) & Token.generationMask
+    roundBegan = now
     leaderHasChanges = shared.flushes.begin { store in
       if Canary.commitsWithoutSynchronizing.isOut { return }
       let token = unsafe Token.make(leader, op.pointee.generation, store: store)
-      unsafe op.pointee.commandsPending += 1
+      roundPending.append(store)
+      synchronizationPaces[Int(store.rawValue)].began()
       unsafe emit(.synchronize, store: store.rawValue, token: token)
     }
     Failpoint.roundBegun.pass()
-    if unsafe op.pointee.commandsPending == 0 { endSynchronization() }
+    if roundPending.isEmpty { endSynchronization() }
   }
 
-  func completeRound(_ result: Int32, store: StoreID) {
-    let op = unsafe operation(leader)
-    if unsafe op.pointee.step == .joining {
+  func completeRound(_ result: Int32, _ token: UInt64) {
+    if Token.expectedBytes(token) == Self.commitMark {
       endCommit(result)
       return
     }
-    if result < 0 {
-      // The kernel forgets a failed writeback: asking again would succeed without the data.
-      if !Canary.forgetsFailedSynchronization.isOut { shared.stores.markFailed(store) }
-      shared.faults.note(.synchronize, store: store, errno: -result)
-    } else {
-      shared.stores.markSynchronized(store)
+    let (store, round) = (Token.store(token), Token.generation(token))
+    if let late = lateSynchronizations.firstIndex(where: { $0.store == store && $0.round == round }) {
+      lateSynchronizations.remove(at: late)
+      endLateSynchronization(result, store)
+      return
     }
+    roundPending.removeAll { $0 == store }
+    noteSynchronization(result, store)
+    if result >= 0 { synchronizationPaces[Int(store.rawValue)].ended(after: now - min(now, roundBegan)) }
     Failpoint.storeSynchronized.pass()
-    unsafe op.pointee.commandsPending -= 1
-    if unsafe op.pointee.commandsPending == 0 { endSynchronization() }
+    if roundPending.isEmpty { endSynchronization() }
   }
 
-  private func endSynchronization() {
+  func noteSynchronization(_ result: Int32, _ store: StoreID) {
+    guard result < 0 else {
+      shared.stores.markSynchronized(store)
+      return
+    }
+    // The kernel forgets a failed writeback: asking again would succeed without the data.
+    if !Canary.forgetsFailedSynchronization.isOut {
+      shared.stores.markFailed(store)
+      dropCopies(in: store)
+      // Shadows have taken over: nobody is answered before the catalog knows.
+      isRoundRepeated = true
+    }
+    shared.faults.note(.synchronize, store: store, errno: -result)
+  }
+
+  func endSynchronization() {
     let op = unsafe operation(leader)
     if leaderHasChanges && shared.stores.isAnyFailed {
       leaderHasChanges = shared.changes.dropFromCut { shared.stores.hasLostWrites(of: $0.marks) }
+    }
+    if leaderHasChanges && (shared.stores.isAnySynchronizingLate || isRoundRepeated) {
+      (leaderHasChanges, roundExcludes) = shared.changes.putBackFromCut(
+        where: { shared.stores.waitsForLate($0) },
+        unsafe: { shared.stores.isSynchronizingLate($0) || shared.stores.hasFailed($0) })
     }
     if leaderHasChanges {
       Failpoint.roundSynchronized.pass()
@@ -124,7 +160,9 @@ extension Redirector {
       }
       #endif
       unsafe op.pointee.step = .joining
-      unsafe emit(.commit, token: Token.make(leader, op.pointee.generation))
+      unsafe emit(
+        .commit,
+        token: Token.make(leader, op.pointee.generation, expectedBytes: UInt64(Self.commitMark)))
     } else {
       endRound(commitError: nil)
     }
@@ -149,7 +187,12 @@ extension Redirector {
 
   private func endRound(commitError: NBDErrno?) {
     let isAnyFailed = shared.stores.isAnyFailed
-    let leadsOn = shared.flushes.finish(commitError: commitError) { waiter in
+    let leadsOn = shared.flushes.finish(commitError: commitError, answering: !isRoundRepeated) { waiter in
+      if shared.stores.waitsForLate(waiter.view) { return .later }
+      let isExcluded =
+        waiter.view.isNone ? !roundExcludes.isEmpty : roundExcludes.contains(waiter.view.volume)
+      return isExcluded ? .again : .now
+    } answer: { waiter in
       let error = flushError(of: waiter.view, commitError: commitError)
       if waiter.redirector == number {
         endFlush(Token.index(waiter.token), error)
@@ -158,6 +201,8 @@ extension Redirector {
           .deliver, store: waiter.redirector, length: UInt64(error?.rawValue ?? 0), token: waiter.token)
       }
     }
+    isRoundRepeated = false
+    roundExcludes = []
     // Whoever waits for space must not wait for slots that stay where they are.
     if commitError != nil || isAnyFailed { spaceChanged() }
     if leadsOn { leadRound() }

@@ -21,10 +21,12 @@ extension Redirector {
       let op = unsafe operation(index)
       if unsafe op.pointee.step == .draining {
         continueDraining(index)
-      } else if unsafe op.pointee.kind == .write {
-        tryPart(index)
       } else {
-        advanceRange(index)
+        switch unsafe op.pointee.kind {
+        case .write: tryPart(index)
+        case .move: tryMove(index)
+        default: advanceRange(index)
+        }
       }
       resuming = Operation.none
       if !hasReparked { shared.parkedCount.subtract(1, ordering: .sequentiallyConsistent) }

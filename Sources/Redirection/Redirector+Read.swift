@@ -63,15 +63,101 @@ extension Redirector {
       return
     }
     unsafe op.pointee.step = .transferring
-    unsafe op.pointee.store = entry.store
-    let slot = shared.stores.dataOffset(of: entry.store) + entry.slot << UInt64(view.extentShift)
+    unsafe op.pointee.copies = CopySet()
+    if entry.isShadowed {
+      if unsafe op.pointee.flags.contains(.piece) { ownBuffer(index, bytes: Int(length)) }
+      hedges.earn()
+    }
+    choose(readCopy(index, entry, from: start, to: start + length) ?? entry.address, for: index)
+    startRead(index, isWatched: entry.isShadowed)
+  }
+
+  /// Gives a piece memory of its own, if there is any: then it can be read from two copies at once.
+  private func ownBuffer(_ index: UInt32, bytes: Int) {
+    guard let buffer = unsafe arena.allocate(bytes: bytes) else { return }
+    let op = unsafe operation(index)
+    unsafe op.pointee.buffer = buffer
+    unsafe op.pointee.bufferBytes = bytes
+  }
+
+  /// A piece with memory of its own has been read: its bytes go where the request is answered from.
+  func joinPiece(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let whole = unsafe operation(op.pointee.parent)
+    guard let target = unsafe whole.pointee.payload, let source = unsafe op.pointee.payload else { return }
+    let place = unsafe Int(op.pointee.offset - whole.pointee.offset)
+    unsafe (target + place).copyMemory(from: source, byteCount: Int(op.pointee.length))
+  }
+
+  /// Has the chosen copy read.
+  func startRead(_ index: UInt32, isWatched: Bool) {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    let start = unsafe Block.floor(op.pointee.offset)
+    let length = unsafe Block.ceiling(op.pointee.offset + op.pointee.length) - start
+    beginTiming(index, isWatched: isWatched)
     unsafe emit(
-      .read, for: index, length: length, offset: slot + start & (view.extentBytes - 1),
+      .read, for: index, length: length, offset: op.pointee.slotOffset + start & (view.extentBytes - 1),
       buffer: op.pointee.buffer)
+  }
+
+  /// The copy that a range is best read from, among those that were not tried yet; nil if there is none left.
+  func readCopy(_ index: UInt32, _ entry: MapEntry, from start: UInt64, to end: UInt64) -> MapEntry? {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    let tried = unsafe op.pointee.copies
+    let isTried = tried.contains(entry.address)
+    let extent = start >> UInt64(view.extentShift)
+    guard let line = view.shadows(of: extent, entry) else { return isTried ? nil : entry.address }
+    let parts = view.parts(from: start, to: end)
+    var best = isTried ? nil : Optional(entry.address)
+    for number in 0..<ShadowLine.shadowsMax {
+      let shadow = line.shadow(number).address
+      guard line.mayRead(number, parts) || Canary.readsStaleShadows.isOut && shadow.isMapped else { continue }
+      if tried.contains(shadow) { continue }
+      if let found = best, !isBetter(shadow, than: found) { continue }
+      best = shadow
+    }
+    return best
+  }
+
+  /// Whether one copy is better read than another: not one that has failed, rather one that has not just
+  /// missed a deadline, then the one that is expected to be faster, or else of the faster tier.
+  private func isBetter(_ copy: MapEntry, than other: MapEntry) -> Bool {
+    let (failed, otherFailed) = (shared.stores.hasFailed(copy.store), shared.stores.hasFailed(other.store))
+    if failed != otherFailed { return otherFailed }
+    let (pace, otherPace) = (readPaces[Int(copy.store.rawValue)], readPaces[Int(other.store.rawValue)])
+    let (suspect, otherSuspect) = (pace.isSuspect(at: now), otherPace.isSuspect(at: now))
+    if suspect != otherSuspect { return otherSuspect }
+    if pace.expected != otherPace.expected { return pace.expected < otherPace.expected }
+    return shared.stores.tier(of: copy.store) < shared.stores.tier(of: other.store)
+  }
+
+  /// Reads from another copy what could not be read from one; false if there is no other.
+  private func readElsewhere(_ index: UInt32) -> Bool {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    let start = unsafe Block.floor(op.pointee.offset)
+    let end = unsafe Block.ceiling(op.pointee.offset + op.pointee.length)
+    let extent = start >> UInt64(view.extentShift)
+    let entry = view.entry(extent)
+    guard entry.isMapped, entry.isShadowed else { return false }
+    guard unsafe op.pointee.copies.count < CopySet.countMax else { return false }
+    let bad = unsafe op.pointee.copy
+    unsafe op.pointee.copies.insert(bad)
+    guard let copy = readCopy(index, entry, from: start, to: end) else { return false }
+    noteUnreadable(index, extent, bad)
+    unsafe op.pointee.result = 0
+    choose(copy, for: index)
+    startRead(index, isWatched: true)
+    return true
   }
 
   func finishRead(_ index: UInt32) {
     let op = unsafe operation(index)
+    endTiming(index)
+    if unsafe op.pointee.twin != Operation.none, !leaveTwin(index) { return }
+    if unsafe op.pointee.result != 0 && readElsewhere(index) { return }
     leaveGracePeriod(index)
     if unsafe op.pointee.result != 0 {
       unsafe op.pointee.error = StoreErrno.wire(-op.pointee.result)

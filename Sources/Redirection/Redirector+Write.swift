@@ -85,6 +85,12 @@ extension Redirector {
       }
       return
     }
+    if let line = view.shadows(of: extent, entry) {
+      tryCopies(index, extent, entry, line)
+      return
+    }
+    unsafe op.pointee.copies = CopySet()
+    unsafe op.pointee.skipsCopies = false
     if shared.stores.hasFailed(entry.store) {
       // Nothing makes it durable any more, and a refused write spoils no flush.
       unpin(index, extent)
@@ -106,9 +112,7 @@ extension Redirector {
       }
       unsafe op.pointee.holdsRange = true
     }
-    unsafe op.pointee.store = entry.store
-    unsafe op.pointee.slotOffset =
-      shared.stores.dataOffset(of: entry.store) + entry.slot << UInt64(view.extentShift)
+    choose(entry, for: index)
     // A durable write can carry its own durability only if the catalog has the extent's address.
     let isDurable = unsafe op.pointee.flags.contains(.durable) && op.pointee.kind == .write
     unsafe op.pointee.isSelfDurable =
@@ -135,6 +139,10 @@ extension Redirector {
       park(index, draining: true)
       return
     }
+    if unsafe op.pointee.kind == .move {
+      moveUnderGate(index, extent)
+      return
+    }
     view.openGate(extent, setting: MapEntry.ranged)
     released()
     tryPart(index)
@@ -142,7 +150,7 @@ extension Redirector {
 
   // MARK: Blocks that are covered in part
 
-  private func readEdges(_ index: UInt32, _ part: PartGeometry) {
+  func readEdges(_ index: UInt32, _ part: PartGeometry) {
     let op = unsafe operation(index)
     let mask = unsafe op.pointee.view.extentBytes - 1
     unsafe op.pointee.step = .readingEdges
@@ -162,12 +170,20 @@ extension Redirector {
 
   func mergeEdges(_ index: UInt32) {
     let op = unsafe operation(index)
+    let part = unsafe PartGeometry(start: op.pointee.cursor, length: op.pointee.partLength)
     if unsafe op.pointee.result != 0 {
-      finishTransfer(index)
+      let extent = unsafe op.pointee.cursor >> UInt64(op.pointee.view.extentShift)
+      if readEdgesElsewhere(index, extent) {
+        readEdges(index, part)
+      } else {
+        // Nothing was written: no copy lacks anything.
+        unsafe op.pointee.copies = CopySet()
+        unsafe op.pointee.skipsCopies = false
+        finishTransfer(index)
+      }
       return
     }
     Failpoint.edgesRead.pass()
-    let part = unsafe PartGeometry(start: op.pointee.cursor, length: op.pointee.partLength)
     let first = unsafe op.pointee.scratch!
     let last = unsafe part.readsFirstBlock && part.readsLastBlock ? first + Int(Block.bytes) : first
     if unsafe op.pointee.kind == .write {
@@ -186,7 +202,7 @@ extension Redirector {
 
   // MARK: The transfer
 
-  private func transfer(_ index: UInt32, _ part: PartGeometry) {
+  func transfer(_ index: UInt32, _ part: PartGeometry) {
     let op = unsafe operation(index)
     unsafe op.pointee.step = .transferring
     if unsafe op.pointee.kind == .zero {
@@ -195,10 +211,13 @@ extension Redirector {
     }
     let length = part.blockEnd - part.blockStart
     let mask = unsafe op.pointee.view.extentBytes - 1
-    unsafe emit(
-      .write, for: index, length: length, offset: op.pointee.slotOffset + part.blockStart & mask,
-      buffer: op.pointee.buffer,
-      durable: op.pointee.isSelfDurable && !Canary.ignoresForceUnitAccess.isOut)
+    beginPending(index)
+    forEachCopy(index) { store, slot in
+      unsafe emit(
+        .write, for: index, in: store, length: length, offset: slot + part.blockStart & mask,
+        buffer: op.pointee.buffer,
+        durable: op.pointee.isSelfDurable && !Canary.ignoresForceUnitAccess.isOut)
+    }
     if Canary.answersBeforeCompletion.isOut { finishTransfer(index) }
   }
 
@@ -223,10 +242,14 @@ extension Redirector {
     let view = unsafe op.pointee.view
     let extent = unsafe op.pointee.cursor >> UInt64(view.extentShift)
     (unsafe op.pointee.isSelfDurable ? Failpoint.durableWriteCompleted : .writeCompleted).pass()
+    let hasCopies = unsafe op.pointee.copies.count > 0 || op.pointee.skipsCopies
+    if hasCopies { finishCopies(index, extent) }
     if unsafe op.pointee.result != 0 {
       unsafe op.pointee.error = StoreErrno.wire(-op.pointee.result)
     }
-    if unsafe !op.pointee.isSelfDurable || op.pointee.result != 0 {
+    if hasCopies {
+      // It is known which of them have it.
+    } else if unsafe !op.pointee.isSelfDurable || op.pointee.result != 0 {
       if !Canary.forgetsDirtyMarks.isOut {
         unsafe shared.stores.markDirty(op.pointee.store, by: view.marks)
       }
@@ -234,16 +257,20 @@ extension Redirector {
     } else if unsafe shared.stores.hasFailed(op.pointee.store) {
       unsafe op.pointee.error = .io
     }
-    if unsafe op.pointee.holdsRange {
-      unsafe op.pointee.holdsRange = false
-      let part = unsafe PartGeometry(start: op.pointee.cursor, length: op.pointee.partLength)
-      shared.ranges.unlock(extent, of: view, blocks: part.blocks)
-      released()
-    }
+    unlockRange(index, extent)
     let isForeseeable = unsafe !op.pointee.isSelfDurable && !op.pointee.flags.contains(.needsFlush)
     unpin(index, extent)
     finishPiece(index)
     if isForeseeable { foreseeFlush() }
+  }
+
+  func unlockRange(_ index: UInt32, _ extent: UInt64) {
+    let op = unsafe operation(index)
+    guard unsafe op.pointee.holdsRange else { return }
+    unsafe op.pointee.holdsRange = false
+    let part = unsafe PartGeometry(start: op.pointee.cursor, length: op.pointee.partLength)
+    unsafe shared.ranges.unlock(extent, of: op.pointee.view, blocks: part.blocks)
+    released()
   }
 
   /// Ends one part: of a write that is the piece, of a zero it goes on with the next.
@@ -253,7 +280,7 @@ extension Redirector {
       finishPart(index)
       return
     }
-    if unsafe op.pointee.error != nil {
+    if unsafe op.pointee.error != nil || op.pointee.kind == .move {
       finishRequest(index)
       return
     }
@@ -263,7 +290,8 @@ extension Redirector {
 
   /// Ends the writer's hold on the extent; a closed gate whose last writer this was may go on.
   func unpin(_ index: UInt32, _ extent: UInt64) {
-    leaveGracePeriod(index)
+    // Slots are not used again while the kernel may still write to them.
+    if unsafe operation(index).pointee.late.count == 0 { leaveGracePeriod(index) }
     let entry = unsafe operation(index).pointee.view.unpin(extent)
     if entry.isGated && entry.writers == 0 { released() }
   }

@@ -101,19 +101,21 @@ extension Redirector {
   func startZeroing(_ index: UInt32, _ part: PartGeometry) {
     let op = unsafe operation(index)
     let mask = unsafe op.pointee.view.extentBytes - 1
-    let slot = unsafe op.pointee.slotOffset
-    unsafe op.pointee.prepare = shared.stores.prepareMethod(of: op.pointee.store)
+    unsafe op.pointee.prepare = .zeroRange
     unsafe op.pointee.progress = 0
-    if part.readsFirstBlock {
-      unsafe emit(
-        .write, for: index, length: Block.bytes, offset: slot + part.blockStart & mask,
-        buffer: op.pointee.scratch)
-    }
-    if part.readsLastBlock {
-      let page = unsafe op.pointee.scratch! + (part.readsFirstBlock ? Int(Block.bytes) : 0)
-      unsafe emit(
-        .write, for: index, length: Block.bytes, offset: slot + (part.blockEnd - Block.bytes) & mask,
-        buffer: page)
+    forEachCopy(index) { store, slot in
+      if shared.stores.prepareMethod(of: store) != .zeroRange { unsafe op.pointee.prepare = .writeZeros }
+      if part.readsFirstBlock {
+        unsafe emit(
+          .write, for: index, in: store, length: Block.bytes, offset: slot + part.blockStart & mask,
+          buffer: op.pointee.scratch)
+      }
+      if part.readsLastBlock {
+        let page = unsafe op.pointee.scratch! + (part.readsFirstBlock ? Int(Block.bytes) : 0)
+        unsafe emit(
+          .write, for: index, in: store, length: Block.bytes,
+          offset: slot + (part.blockEnd - Block.bytes) & mask, buffer: page)
+      }
     }
     if unsafe !continueZeroing(index) && op.pointee.commandsPending == 0 { finishTransfer(index) }
   }
@@ -126,14 +128,13 @@ extension Redirector {
     guard start < middle.upperBound else { return false }
     let rest = middle.upperBound - start
     let mask = unsafe op.pointee.view.extentBytes - 1
-    let offset = unsafe op.pointee.slotOffset + start & mask
-    if unsafe op.pointee.prepare == .zeroRange, rest > Self.writeZerosUpTo {
-      unsafe op.pointee.progress += rest
-      unsafe emit(.zero, for: index, length: rest, offset: offset)
-    } else {
-      let count = min(rest, Self.zerosBytes)
-      unsafe op.pointee.progress += count
-      unsafe emit(.write, for: index, length: count, offset: offset, buffer: zeros.base)
+    let isFast = unsafe op.pointee.prepare == .zeroRange && rest > Self.writeZerosUpTo
+    let count = isFast ? rest : min(rest, Self.zerosBytes)
+    unsafe op.pointee.progress += count
+    forEachCopy(index) { store, slot in
+      unsafe emit(
+        isFast ? .zero : .write, for: index, in: store, length: count, offset: slot + start & mask,
+        buffer: isFast ? nil : zeros.base)
     }
     return true
   }

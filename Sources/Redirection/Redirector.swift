@@ -1,59 +1,8 @@
-public import ExtentMap
+import ExtentMap
 public import NBDWire
 public import Platform
 import Primitives
 import Synchronization
-
-/// A request as it enters the I/O path. The range is not empty unless it is a flush, and lies within the
-/// volume.
-public struct Request {
-  /// The map of the volume.
-  public var view: ExtentMapView
-  /// First byte, from the start of the volume.
-  public var offset: UInt64
-  /// Bytes.
-  public var length: UInt64
-  /// How it is to be done.
-  public var flags: OperationFlags
-  /// The client's name for it.
-  public var cookie: UInt64
-  /// Who asked: comes back in the operation.
-  public var owner: UInt64
-  /// The volume's size: a trim or zero up to the end covers the last extent whole.
-  public var volumeBytes: UInt64
-
-  /// A request; nothing is checked.
-  public init(
-    view: ExtentMapView, offset: UInt64, length: UInt64, flags: OperationFlags, cookie: UInt64,
-    owner: UInt64, volumeBytes: UInt64
-  ) {
-    self.view = view
-    self.offset = offset
-    self.length = length
-    self.flags = flags
-    self.cookie = cookie
-    self.owner = owner
-    self.volumeBytes = volumeBytes
-  }
-
-  /// An accepted request of a client.
-  ///
-  /// - Parameter hasChunks: whether replies can come in pieces.
-  public init(
-    _ header: RequestHeader, view: ExtentMapView, volumeBytes: UInt64, owner: UInt64, hasChunks: Bool
-  ) {
-    self.init(
-      view: view, offset: header.offset, length: header.length, flags: [], cookie: header.cookie,
-      owner: owner, volumeBytes: volumeBytes)
-    if header.commandNumber == Command.read.rawValue {
-      if hasChunks && !header.flags.contains(.dontFragment) { flags = .chunked }
-      return
-    }
-    if header.flags.contains(.forceUnitAccess) { flags.insert(.durable) }
-    if header.flags.contains(.noHole) { flags.insert(.keepAllocated) }
-    if header.flags.contains(.fastZero) { flags.insert(.fastOnly) }
-  }
-}
 
 /// The I/O path of one reactor: splits requests at extent edges, redirects the pieces through the
 /// extent map, allocates, zeroes, unmaps and flushes.
@@ -94,7 +43,33 @@ public final class Redirector {
   /// The slab entry of the flush rounds that this redirector leads.
   let leader: UInt32
   var leaderHasChanges = false
+  /// A store has failed in the round that it leads.
+  var isRoundRepeated = false
+  /// When the round began, and the stores whose synchronization has not ended.
+  var roundBegan: UInt64 = 0
+  var roundPending: [StoreID] = []
+  /// Volumes whose changes it does not commit, because their data waits for a store that is late.
+  var roundExcludes: Set<VolumeID> = []
+  /// Synchronizations of earlier rounds that have not ended, by store: the round that began each.
+  var lateSynchronizations: [(store: StoreID, round: UInt32)] = []
   let zeros: AlignedMemory
+  /// The time, in nanoseconds on a clock that does not jump; whoever drives the redirector sets it before
+  /// each turn.
+  public var now: UInt64 = 0
+  /// By store.
+  var readPaces = [StorePace](repeating: StorePace(.read), count: StoreTable.capacity)
+  var writePaces = [StorePace](repeating: StorePace(.write), count: StoreTable.capacity)
+  var synchronizationPaces = [StorePace](
+    repeating: StorePace(.synchronization), count: StoreTable.capacity)
+  var readDeadlines = [DeadlineQueue](repeating: DeadlineQueue(), count: StoreTable.capacity)
+  /// Writes to several copies, by the one that may take longest.
+  var writeDeadlines = [DeadlineQueue](repeating: DeadlineQueue(), count: StoreTable.capacity)
+  var watchedWriteStores: [UInt8] = []
+  /// Stores with reads that might be sent again.
+  var watchedStores: [UInt8] = []
+  var hedges = HedgeBudget()
+  /// How often it did without something that took too long.
+  public internal(set) var missedDeadlines = MissedDeadlines()
 
   /// Bytes of zeros that one directive writes.
   static let zerosBytes: UInt64 = 256 << 10
@@ -135,6 +110,11 @@ public final class Redirector {
   /// Ends the life of a finished operation and of its buffer.
   public func release(_ index: UInt32) {
     let op = unsafe operation(index)
+    if unsafe op.pointee.holds > 0 {
+      // The kernel still has its memory.
+      unsafe op.pointee.isReleased = true
+      return
+    }
     if unsafe op.pointee.bufferBytes > 0, let buffer = unsafe op.pointee.buffer {
       unsafe arena.release(buffer, bytes: op.pointee.bufferBytes)
     }
@@ -225,6 +205,17 @@ public final class Redirector {
     unsafe op.pointee.isSelfDurable = false
     unsafe op.pointee.placement = SlotPlacement()
     unsafe op.pointee.progress = 0
+    unsafe op.pointee.copies = CopySet()
+    unsafe op.pointee.skipsCopies = false
+    unsafe op.pointee.began = 0
+    unsafe op.pointee.isOverdue = false
+    unsafe op.pointee.twin = Operation.none
+    unsafe op.pointee.isOrphan = false
+    unsafe op.pointee.pending = CopySet()
+    unsafe op.pointee.late = CopySet()
+    unsafe op.pointee.holds = 0
+    unsafe op.pointee.isReleased = false
+    unsafe op.pointee.move = MoveState()
     return index
   }
 
@@ -266,19 +257,33 @@ public final class Redirector {
         token: token))
   }
 
-  /// Emits a directive whose completion goes to the operation.
+  /// Emits a directive for the operation's store whose completion goes to the operation.
   func emit(
     _ kind: Directive.Kind, for index: UInt32, length: UInt64, offset: UInt64,
+    buffer: UnsafeMutableRawPointer? = nil, durable: Bool = false
+  ) {
+    unsafe emit(
+      kind, for: index, in: operation(index).pointee.store, length: length, offset: offset, buffer: buffer,
+      durable: durable)
+  }
+
+  /// Emits a directive for any store whose completion goes to the operation.
+  func emit(
+    _ kind: Directive.Kind, for index: UInt32, in store: StoreID, length: UInt64, offset: UInt64,
     buffer: UnsafeMutableRawPointer? = nil, durable: Bool = false
   ) {
     let op = unsafe operation(index)
     unsafe op.pointee.commandsPending += 1
     unsafe emit(
-      kind, store: op.pointee.store.rawValue, durable: durable, length: length, offset: offset,
-      buffer: buffer,
+      kind, store: store.rawValue, durable: durable, length: length, offset: offset, buffer: buffer,
       token: Token.make(
-        index, op.pointee.generation, store: op.pointee.store,
+        index, op.pointee.generation, store: store,
         expectedBytes: kind == .read || kind == .write ? length : 0))
+  }
+
+  /// First byte of a copy in its store's file.
+  func slotOffset(of copy: MapEntry, _ view: ExtentMapView) -> UInt64 {
+    shared.stores.dataOffset(of: copy.store) + copy.slot << UInt64(view.extentShift)
   }
 
   // MARK: Completions
@@ -288,26 +293,48 @@ public final class Redirector {
     let index = Token.index(token)
     let op = unsafe operation(index)
     if Canary.answersBeforeCompletion.isOut, isAnswered(index, token) { return }
+    if index == leader {
+      completeRound(result, token)
+      return
+    }
     guard unsafe op.pointee.generation == Token.generation(token) else {
       preconditionFailure("a completion for an operation that has ended")
     }
-    if index == leader {
-      completeRound(result, store: Token.store(token))
+    if unsafe op.pointee.isOrphan {
+      endOrphan(index)
       return
     }
+    if unsafe op.pointee.late.count > 0, unsafe op.pointee.late.contains(in: Token.store(token)) {
+      endLate(index, Token.store(token))
+      return
+    }
+    if unsafe op.pointee.pending.count > 0 { endPending(index, Token.store(token), result) }
     if result < 0 {
-      if unsafe op.pointee.result == 0 { unsafe op.pointee.result = result }
-      noteFault(index, result)
-    } else if unsafe result != Token.expectedBytes(token) && op.pointee.result == 0 {
+      failed(index, Token.store(token), result)
+    } else if result != Token.expectedBytes(token) {
       // A store that gives less than was asked for has been truncated under us.
-      unsafe op.pointee.result = -StoreErrno.io
-      noteFault(index, -StoreErrno.io, cause: "\(result) bytes instead of \(Token.expectedBytes(token))")
+      failed(
+        index, Token.store(token), -StoreErrno.io,
+        cause: "\(result) bytes instead of \(Token.expectedBytes(token))")
     }
     unsafe op.pointee.commandsPending -= 1
-    if unsafe op.pointee.commandsPending == 0 { advance(index) }
+    if unsafe op.pointee.commandsPending == 0 {
+      advance(index)
+    } else if unsafe op.pointee.isOverdue && op.pointee.pending.count > 0 {
+      leavePending(index)
+    }
   }
 
-  private func noteFault(_ index: UInt32, _ result: Int32, cause: String? = nil) {
+  /// A directive of an operation has failed: with the other copies it may go on.
+  private func failed(_ index: UInt32, _ store: StoreID, _ result: Int32, cause: String? = nil) {
+    let op = unsafe operation(index)
+    noteFault(index, store, result, cause: cause)
+    if unsafe op.pointee.result == 0 && !leaveCopy(index, in: store, result) {
+      unsafe op.pointee.result = result
+    }
+  }
+
+  private func noteFault(_ index: UInt32, _ store: StoreID, _ result: Int32, cause: String?) {
     let op = unsafe operation(index)
     let kind: FaultKind =
       switch unsafe op.pointee.step {
@@ -318,7 +345,7 @@ public final class Redirector {
     // There is another way to make zeros; whoever asked goes on with it.
     if unsafe result == -StoreErrno.notSupported && (kind == .prepare || op.pointee.kind == .zero) { return }
     unsafe shared.faults.note(
-      kind, store: op.pointee.store, volume: op.pointee.view.volume, errno: -result, cause: cause)
+      kind, store: store, volume: op.pointee.view.volume, errno: -result, cause: cause)
   }
 
   /// Whether an operation has ended although a directive of it is under way: with a canary only.
@@ -332,10 +359,14 @@ public final class Redirector {
     let op = unsafe operation(index)
     switch unsafe op.pointee.step {
     case .transferring:
-      if unsafe op.pointee.kind == .read { finishRead(index) } else { advanceTransfer(index) }
+      switch unsafe op.pointee.kind {
+      case .read: finishRead(index)
+      case .move: advanceFilling(index)
+      default: advanceTransfer(index)
+      }
     case .readingEdges: mergeEdges(index)
     case .preparing: advancePreparation(index)
-    case .new, .parked, .draining, .joining, .flushing, .finished:
+    case .new, .parked, .draining, .joining, .activating, .flushing, .finished:
       preconditionFailure("a completion in a step without directives")
     }
   }
@@ -357,7 +388,10 @@ public final class Redirector {
       unsafe op.pointee.step = .finished
       finished.append(index, in: slab)
     } else {
-      slab.release(index)
+      if unsafe op.pointee.kind == .read && op.pointee.bufferBytes > 0 && op.pointee.error == nil {
+        joinPiece(index)
+      }
+      release(index)
     }
     unsafe whole.pointee.piecesPending -= 1
     if unsafe whole.pointee.piecesPending == 0 { finishRequest(parent) }

@@ -31,7 +31,7 @@ public final class SharedState: Sendable {
   ) {
     precondition((1...255).contains(redirectorCount))
     self.redirectorCount = redirectorCount
-    changes = MapChanges(limit: changesMax)
+    changes = MapChanges(limit: changesMax, stores: stores)
     reclaimer = Reclaimer(redirectorCount: redirectorCount, limit: slotsMax)
     flushes = FlushCoordinator(stores: stores, changes: changes)
   }

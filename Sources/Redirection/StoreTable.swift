@@ -28,11 +28,18 @@ public final class StoreTable: @unchecked Sendable {
     /// Number of the last synchronization that was begun, and of the last that succeeded.
     let begun = Atomic<UInt64>(0)
     let succeeded = Atomic<UInt64>(0)
+    /// Writes and synchronizations that nobody waits for any more, and that have not ended.
+    let lateCount = Atomic<Int>(0)
+    /// One of these is a synchronization.
+    let isSynchronizingLate = Atomic<Bool>(false)
+    /// The synchronization that some volume needs.
+    let needed = Atomic<UInt64>(0)
     let isPresent = Atomic<Bool>(false)
     let dataOffset = Atomic<UInt64>(0)
     let prepare = Atomic<UInt8>(0)
     let tier = Atomic<Int>(0)
     let isCached = Atomic<Bool>(false)
+    let isVolatile = Atomic<Bool>(false)
   }
 
   private let entries: UnsafeMutablePointer<Entry>
@@ -55,13 +62,15 @@ public final class StoreTable: @unchecked Sendable {
 
   /// Makes a store known to the data path.
   public func add(
-    _ store: StoreID, tier: Int, dataOffset: UInt64, prepare: PrepareMethod, isCached: Bool = false
+    _ store: StoreID, tier: Int, dataOffset: UInt64, prepare: PrepareMethod, isCached: Bool = false,
+    isVolatile: Bool = false
   ) {
     let index = Int(store.rawValue)
     unsafe entries[index].dataOffset.store(dataOffset, ordering: .relaxed)
     unsafe entries[index].prepare.store(prepare.rawValue, ordering: .relaxed)
     unsafe entries[index].tier.store(tier, ordering: .relaxed)
     unsafe entries[index].isCached.store(isCached, ordering: .relaxed)
+    unsafe entries[index].isVolatile.store(isVolatile, ordering: .relaxed)
     unsafe entries[index].isDirty.store(true, ordering: .relaxed)
     unsafe entries[index].isPresent.store(true, ordering: .releasing)
     _ = usedEnd.max(index + 1, ordering: .releasing)
@@ -88,6 +97,11 @@ public final class StoreTable: @unchecked Sendable {
     unsafe entries[Int(store.rawValue)].isCached.load(ordering: .relaxed)
   }
 
+  /// Whether what the store holds is gone with the process: no place for a live copy.
+  public func isVolatile(_ store: StoreID) -> Bool {
+    unsafe entries[Int(store.rawValue)].isVolatile.load(ordering: .relaxed)
+  }
+
   func dataOffset(of store: StoreID) -> UInt64 {
     unsafe entries[Int(store.rawValue)].dataOffset.load(ordering: .relaxed)
   }
@@ -103,6 +117,15 @@ public final class StoreTable: @unchecked Sendable {
     // Read after the write has completed, so the synchronization after this one begins after it.
     let begun = unsafe entries[index].begun.load(ordering: .sequentiallyConsistent)
     marks.noteWrite(to: store, until: begun + 1)
+    if unsafe entries[index].needed.load(ordering: .relaxed) < begun + 1 {
+      _ = unsafe entries[index].needed.max(begun + 1, ordering: .sequentiallyConsistent)
+    }
+    markDirty(store)
+  }
+
+  /// Notes that a write has completed which is not durable by itself, but which other stores have too.
+  func markDirty(_ store: StoreID) {
+    let index = Int(store.rawValue)
     // Mostly it is dirty already; a load keeps the cache line shared.
     if unsafe !entries[index].isDirty.load(ordering: .sequentiallyConsistent) {
       unsafe entries[index].isDirty.store(true, ordering: .sequentiallyConsistent)
@@ -122,6 +145,48 @@ public final class StoreTable: @unchecked Sendable {
     let failed = unsafe entries[Int(store.rawValue)].hasFailed.exchange(
       true, ordering: .acquiringAndReleasing)
     if !failed { failedCount.add(1, ordering: .acquiringAndReleasing) }
+  }
+
+  /// Whether the store has not done yet what nobody waits for any more.
+  public func isLate(_ store: StoreID) -> Bool {
+    unsafe entries[Int(store.rawValue)].lateCount.load(ordering: .acquiring) > 0
+  }
+
+  /// Nobody waits any more for something that the store has not done.
+  func becameLate(_ store: StoreID) {
+    unsafe entries[Int(store.rawValue)].lateCount.add(1, ordering: .acquiringAndReleasing)
+  }
+
+  /// The store has done it at last.
+  func madeUp(_ store: StoreID) {
+    unsafe entries[Int(store.rawValue)].lateCount.subtract(1, ordering: .acquiringAndReleasing)
+  }
+
+  /// A round has ended without the store's synchronization, which goes on; or it has ended.
+  func setSynchronizing(_ store: StoreID, late: Bool) {
+    unsafe entries[Int(store.rawValue)].isSynchronizingLate.store(late, ordering: .sequentiallyConsistent)
+  }
+
+  func isSynchronizingLate(_ store: StoreID) -> Bool {
+    unsafe entries[Int(store.rawValue)].isSynchronizingLate.load(ordering: .acquiring)
+  }
+
+  /// Whether some store's synchronization is late.
+  var isAnySynchronizingLate: Bool {
+    (0..<end).contains { unsafe entries[$0].isSynchronizingLate.load(ordering: .acquiring) }
+  }
+
+  /// Whether a volume, or some volume if the view is of none, needs a store whose synchronization is late.
+  func waitsForLate(_ view: ExtentMapView) -> Bool {
+    (0..<end).contains { index in
+      guard unsafe entries[index].isSynchronizingLate.load(ordering: .acquiring) else { return false }
+      let succeeded = unsafe entries[index].succeeded.load(ordering: .sequentiallyConsistent)
+      let needed =
+        view.isNone
+        ? unsafe entries[index].needed.load(ordering: .sequentiallyConsistent)
+        : view.marks.lastSynchronization(neededOf: StoreID(rawValue: UInt8(index)))
+      return needed > succeeded
+    }
   }
 
   /// Whether some store has failed to synchronize.
@@ -161,7 +226,11 @@ public final class StoreTable: @unchecked Sendable {
   /// Whether there is something to synchronize.
   var isAnyDirty: Bool {
     for index in 0..<end where isInUse(index) {
-      if unsafe entries[index].isDirty.load(ordering: .sequentiallyConsistent) { return true }
+      if unsafe entries[index].isDirty.load(ordering: .sequentiallyConsistent)
+        || entries[index].isSynchronizingLate.load(ordering: .sequentiallyConsistent)
+      {
+        return true
+      }
     }
     return false
   }
@@ -169,6 +238,7 @@ public final class StoreTable: @unchecked Sendable {
   /// Calls `body` with each store that is dirty, after clearing its mark: its next synchronization begins.
   func takeDirty(_ body: (StoreID) -> Void) {
     for index in 0..<end where isInUse(index) {
+      if unsafe entries[index].isSynchronizingLate.load(ordering: .acquiring) { continue }
       if unsafe entries[index].isDirty.exchange(false, ordering: .sequentiallyConsistent) {
         unsafe entries[index].begun.add(1, ordering: .sequentiallyConsistent)
         body(StoreID(rawValue: UInt8(index)))

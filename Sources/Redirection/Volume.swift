@@ -17,6 +17,7 @@ public final class Volume: Sendable {
   /// Where its extents lie.
   public let map: ExtentMap
   private let size: Atomic<UInt64>
+  private let wanted: Mutex<Redundancy>
 
   /// What clients have asked of the volume since the daemon started.
   public let traffic = Traffic()
@@ -30,6 +31,17 @@ public final class Volume: Sendable {
     isReadOnly = record.readOnly
     self.map = map
     size = Atomic(record.sizeBytes)
+    wanted = Mutex(record.redundancy)
+    map.view.marks.protection = record.redundancy.protection
+  }
+
+  /// What it wants to survive; it can change while clients are connected.
+  public var redundancy: Redundancy {
+    get { wanted.withLock { $0 } }
+    set {
+      wanted.withLock { $0 = newValue }
+      map.view.marks.protection = newValue.protection
+    }
   }
 
   /// Requests beyond it are refused; it can grow while clients are connected.

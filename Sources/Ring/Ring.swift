@@ -178,6 +178,17 @@ public struct Ring: ~Copyable {
     }
   }
 
+  /// Hands everything queued to the kernel and waits for at least one completion, or until so many
+  /// nanoseconds have passed.
+  public func submit(waitingAtMost nanoseconds: UInt64) throws(SystemError) {
+    var span = __kernel_timespec(
+      tv_sec: Int64(nanoseconds / 1_000_000_000), tv_nsec: Int64(nanoseconds % 1_000_000_000))
+    var first: UnsafeMutablePointer<io_uring_cqe>?
+    let result = unsafe io_uring_submit_and_wait_timeout(ring, &first, 1, &span, nil)
+    let isUsual = [-EINTR, -EAGAIN, -EBUSY, -ETIME].contains(result)
+    guard result >= 0 || isUsual else { throw SystemError("io_uring_enter", errno: -result) }
+  }
+
   /// Hands everything queued to the kernel, then looks for completions without giving up the processor until
   /// there is one or `deadline` has passed, a time of `MonotonicClock`.
   ///

@@ -73,12 +73,20 @@ extension World {
     for (number, store) in stores.enumerated() {
       let record = store.record(number: number)
       life.shared.placement.add(
-        record.id, tier: store.tier, allocator: try maps.slots(of: record, capacityBytes: store.capacityBytes)
+        record.id, tier: store.tier, holdsLiveCopies: !store.isVolatile,
+        allocator: try maps.slots(of: record, capacityBytes: store.capacityBytes)
       )
       life.shared.stores.add(
-        record.id, tier: store.tier, dataOffset: store.dataOffset, prepare: store.prepare)
+        record.id, tier: store.tier, dataOffset: store.dataOffset, prepare: store.prepare,
+        isVolatile: store.isVolatile)
     }
-    for (number, volume) in maps.volumes.enumerated() { volumes[number].take(volume.map) }
+    for (number, volume) in maps.volumes.enumerated() {
+      volumes[number].take(volume.map)
+      for extent in volume.activeExtents {
+        life.shared.changes.activity.insert(ActivityLog.ActiveExtent(view: volume.map.view, extent: extent))
+      }
+    }
+    for volume in volumes { life.shared.changes.dropVolatileShadows(of: volume.map) }
     life.reactors = try (0..<plan.redirectors).map { number in
       let redirector = try Redirector(
         life.shared, number: number, operationsMax: 1024, bufferBytes: plan.bufferBytes)

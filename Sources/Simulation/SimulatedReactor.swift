@@ -14,6 +14,7 @@ final class SimulatedReactor {
   private var isResuming = false
   private var hasReleased = false
   private var isTurnDue = false
+  private var nextWatch = UInt64.max
   private let headerMemory: UnsafeMutableRawBufferPointer
 
   init(_ world: World, number: Int, _ redirector: Redirector) {
@@ -43,6 +44,8 @@ final class SimulatedReactor {
 
   /// One turn: try again, carry out, collect, until nothing is left to do.
   func turn() throws {
+    redirector.now = world.queue.now
+    redirector.checkDeadlines()
     var rounds = 0
     repeat {
       rounds += 1
@@ -54,6 +57,18 @@ final class SimulatedReactor {
       hasReleased = false
     } while redirector.directives.count > 0
     if redirector.isRetryDue { wake() }
+    watchDeadlines()
+  }
+
+  /// Works through it when the next deadline has come, unless it does so before.
+  private func watchDeadlines() {
+    guard let deadline = redirector.nextDeadline, deadline < nextWatch else { return }
+    nextWatch = deadline
+    let delay = deadline > world.queue.now ? deadline - world.queue.now : 1
+    world.after(delay, "deadline", UInt64(number)) { [unowned self] in
+      nextWatch = .max
+      try turn()
+    }
   }
 
   private func carryOut() {
@@ -227,6 +242,12 @@ final class SimulatedReactor {
         continue
       }
       let owner = unsafe redirector.operation(operation).pointee.owner
+      if let move = WorldMove.number(ofOwner: owner) {
+        let (outcome, bytes) = redirector.moveOutcome(operation)
+        world.moveEnded(move, outcome, bytes: bytes)
+        release(operation)
+        continue
+      }
       reply(world.connections[Int(owner)], operation)
     }
   }

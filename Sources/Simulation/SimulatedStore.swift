@@ -130,6 +130,14 @@ package final class SimulatedStore {
     unsafe memcpy(live, durable, count)
   }
 
+  /// Everything is garbage again.
+  package func wipe() {
+    dirtyBlocks.forEach(forget)
+    dirtyBlocks = []
+    unsafe memset(live, Int32(Self.garbage), count)
+    unsafe memset(durable, Int32(Self.garbage), count)
+  }
+
   /// Whether a durable block still holds the garbage of the beginning.
   package func hasDurableGarbage(_ offset: Int, _ length: Int) -> Bool {
     blocks(offset, length).contains { block in

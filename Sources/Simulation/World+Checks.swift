@@ -22,6 +22,7 @@ extension World {
         }
       }
     }
+    try verifyShadows()
     if plan.cutsPowerInCatalog && generator.chance(4) { try verifyDamageIsNoticed() }
   }
 
@@ -78,6 +79,7 @@ extension World {
       throw BrokenPromise("a redirector is not idle at rest")
     }
     try verifySlots()
+    try verifyShadows()
     for number in volumes.indices {
       let issue = model.tick()
       try forEachStoredExtent(number) { first, values in
@@ -91,7 +93,7 @@ extension World {
     }
   }
 
-  private func flushAndSettle(volume: Int) throws {
+  func flushAndSettle(volume: Int) throws {
     let connection = connect(reactor: 0, volume: volume, .structured)
     let cookie = try send(ClientRequest(command: .flush, volume: volume), on: connection, instantly: true)
     try settle()
@@ -110,6 +112,11 @@ extension World {
           throw BrokenPromise("extent \(extent) is held at rest")
         }
         if entry.isMapped { used[Int(entry.store.rawValue)] += volume.extentBytes }
+        if let line = volume.map.view.shadows(of: extent, entry) {
+          for number in 0..<ShadowLine.shadowsMax where line.shadow(number).exists {
+            used[Int(line.shadow(number).address.store.rawValue)] += volume.extentBytes
+          }
+        }
         if life.hasFailedStore { continue }
         if entry.isUncommitted && entry.isMapped { throw BrokenPromise("extent \(extent) is not committed") }
         if entry.address != volume.committed[Int(extent)] {

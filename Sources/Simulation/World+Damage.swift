@@ -27,8 +27,13 @@ extension World {
     }
     for (volume, loaded) in zip(volumes, maps.volumes) {
       for (extent, entry) in volume.committed.enumerated()
-      where loaded.map.view.entry(UInt64(extent)) != entry {
+      where loaded.map.view.entry(UInt64(extent)).address != entry {
         throw BrokenPromise("a damaged map is believed: extent \(extent) of \(volume.record.name)")
+      }
+      var rest = volume
+      rest.take(loaded.map)
+      if rest.committedShadows != volume.committedShadows {
+        throw BrokenPromise("a damaged map is believed: shadows of \(volume.record.name)")
       }
     }
   }

@@ -56,6 +56,7 @@ extension World {
       return
     }
     let reactor = life.reactors[job.redirector]
+    reactor.redirector.now = queue.now
     reactor.redirector.complete(job.directive.token, job.result)
     reactor.wake()
   }
@@ -122,7 +123,16 @@ extension World {
 
   private func commit(_ job: Job) throws {
     job.deltas = shared.changes.cutDeltas
-    for delta in job.deltas where delta.entry.isMapped {
+    trace.say(
+      "commits "
+        + job.deltas.map {
+          "\($0.volume.rawValue - 1):\($0.extent) \($0.plane) \(String($0.word, radix: 16))"
+        }.joined(separator: ", "))
+    var last: [UInt64: MapDelta] = [:]
+    for delta in job.deltas where delta.plane == .live {
+      last[UInt64(delta.volume.rawValue) << 32 | delta.extent] = delta
+    }
+    for delta in last.values where delta.entry.isMapped {
       let store = stores[Int(delta.entry.store.rawValue)]
       let bytes = volumes[Int(delta.volume.rawValue) - 1].extentBytes
       if store.disk.hasDurableGarbage(Int(store.dataOffset + delta.entry.slot * bytes), Int(bytes)) {
@@ -148,7 +158,7 @@ extension World {
       }
     }
     for delta in job.deltas {
-      volumes[Int(delta.volume.rawValue) - 1].committed[Int(delta.extent)] = delta.entry
+      volumes[Int(delta.volume.rawValue) - 1].commit(delta)
     }
     if generator.chance(plan.foldOnceIn) { foldLater() }
   }
@@ -185,7 +195,7 @@ extension World {
         throw BrokenPromise("slot \(slot.slot) is freed while I/O is in flight on it")
       }
       let entry = MapEntry(store: slot.store, slot: slot.slot)
-      for volume in volumes where volume.extentBytes == slot.slotBytes && volume.committed.contains(entry) {
+      for volume in volumes where volume.extentBytes == slot.slotBytes && volume.refers(to: entry) {
         throw BrokenPromise("slot \(slot.slot) is freed while the catalog refers to it")
       }
     }

@@ -4,6 +4,7 @@ package import NBDWire
 import Platform
 package import Primitives
 package import Redirection
+import Shadowing
 import Stores
 
 /// A pool, its disks, its clients, and what they have been promised, in virtual time: everything that happens
@@ -41,6 +42,11 @@ package final class World {
   var held: [Job] = []
   /// Stores whose file system has no room, whatever they were created for.
   package var fullStores: Set<UInt8> = []
+  /// Moves under way.
+  var moves: [WorldMove] = []
+  var nextMoveNumber = 0
+  /// How moves have ended, by number.
+  var moveEnds: [Int: (MoveCourse.End, UInt64)] = [:]
   /// Takes finished operations instead of their connections.
   package var onFinished: ((Redirector, UInt32) -> Void)?
 
@@ -70,6 +76,10 @@ package final class World {
     package var crashes = 0
     /// Stops and starts in good order.
     package var restarts = 0
+    /// Steps of moves.
+    package var moveSteps = 0
+    /// What was done without what took too long.
+    var missed = MissedDeadlines()
     /// Events of the queue.
     package var events = 0
     /// Nanoseconds of virtual time.
@@ -77,11 +87,19 @@ package final class World {
 
     package init() {}
 
+    /// What was done without what took too long, in words.
+    package var missedDeadlines: String {
+      "\(missed.hedgedReads) reads sent twice, \(missed.writes) late writes, "
+        + "\(missed.synchronizations) late synchronizations"
+    }
+
     package mutating func add(_ other: Figures) {
       requests += other.requests
       errors += other.errors
       crashes += other.crashes
       restarts += other.restarts
+      moveSteps += other.moveSteps
+      missed.add(other.missed)
       events += other.events
       nanoseconds += other.nanoseconds
     }
@@ -193,6 +211,7 @@ package final class World {
     let opened = try recover()
     currentLife = opened
     for number in 0..<plan.redirectors where plan.flushInterval > 0 { tick(number) }
+    for _ in 0..<plan.moves { planMove() }
     fileSystem.disk.faults = faults
   }
 
@@ -200,6 +219,7 @@ package final class World {
     after(plan.flushInterval, "tick", UInt64(number)) { [self] in
       if isSettling { return }
       life.reactors[number].redirector.flushInBackground()
+      life.reactors[number].redirector.sweepActivity()
       life.reactors[number].wake()
       tick(number)
     }
@@ -222,10 +242,12 @@ package final class World {
   /// The daemon is stopped in good order and started again.
   func restart() throws {
     try verifyAtRest()
+    try endActivity()
     // Such a daemon is not stopped in good order: its last flush fails.
     if life.hasFailedStore { return try crash() }
     life.catalog?.close()
     end()
+    wipeVolatileStores()
     figures.restarts += 1
     trace.say("restart")
     try begin()
@@ -235,8 +257,10 @@ package final class World {
 
   /// Forgets everything that is not on a disk.
   func end() {
+    for reactor in currentLife?.reactors ?? [] { figures.missed.add(reactor.redirector.missedDeadlines) }
     queue.removeAll()
     jobs.removeAll()
+    moves.removeAll()
     held.removeAll()
     for connection in connections { connection.isClosed = true }
     connections.removeAll()
@@ -246,5 +270,11 @@ package final class World {
   func restorePower() {
     fileSystem.disk.crash()
     for store in stores { store.disk.crash { [self] _ in generator.chance(2) } }
+    wipeVolatileStores()
+  }
+
+  /// The process has ended.
+  private func wipeVolatileStores() {
+    for store in stores where store.isVolatile { store.disk.wipe() }
   }
 }

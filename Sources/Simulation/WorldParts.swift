@@ -12,15 +12,19 @@ package struct WorldStore {
   /// Bytes before the first slot, and bytes for slots.
   package let dataOffset: UInt64
   package let capacityBytes: UInt64
+  /// What it holds is gone with the process.
+  package let isVolatile: Bool
 
   package init(
-    capacityBytes: UInt64, tier: Int = 0, prepare: PrepareMethod = .zeroRange, dataOffset: UInt64 = 4096
+    capacityBytes: UInt64, tier: Int = 0, prepare: PrepareMethod = .zeroRange, dataOffset: UInt64 = 4096,
+    isVolatile: Bool = false
   ) {
     disk = SimulatedStore(count: Int(dataOffset + capacityBytes))
     self.tier = tier
     self.prepare = prepare
     self.dataOffset = dataOffset
     self.capacityBytes = capacityBytes
+    self.isVolatile = isVolatile
   }
 
   /// The store as the catalog describes it: a file with room for labels, which no simulated store has.
@@ -36,6 +40,8 @@ package struct WorldVolume {
   let record: VolumeRecord
   /// What the catalog has of its map, as far as it has said so.
   package internal(set) var committed: [MapEntry]
+  /// And of the shadows, by number.
+  var committedShadows: [[MapEntry]]
   /// The map in this life.
   package internal(set) var map: ExtentMap
 
@@ -44,6 +50,7 @@ package struct WorldVolume {
       id: VolumeID(rawValue: UInt32(number + 1)), uuid: UUID128(high: 2, low: UInt64(number)),
       name: "v\(number)", sizeBytes: sizeBytes, extentBytes: extentBytes)
     committed = Array(repeating: .unmapped, count: Int(record.extentCount))
+    committedShadows = Array(repeating: committed, count: ShadowLine.shadowsMax)
     map = try PoolMaps.makeMap(record)
   }
 
@@ -54,7 +61,25 @@ package struct WorldVolume {
 
   mutating func take(_ loaded: ExtentMap) {
     map = loaded
-    committed = (0..<record.extentCount).map { loaded.view.entry($0) }
+    committed = (0..<record.extentCount).map { loaded.view.entry($0).address }
+    committedShadows = Array(
+      repeating: Array(repeating: .unmapped, count: committed.count), count: ShadowLine.shadowsMax)
+    loaded.forEachShadow { committedShadows[$1][Int($0)] = $2 }
+  }
+
+  /// The catalog has a change.
+  mutating func commit(_ delta: MapDelta) {
+    switch delta.plane {
+    case .live: committed[Int(delta.extent)] = delta.entry
+    case .shadow1, .shadow2, .shadow3:
+      committedShadows[Int(delta.plane.rawValue) - 1][Int(delta.extent)] = delta.entry
+    default: break
+    }
+  }
+
+  /// Whether the catalog refers to a slot.
+  func refers(to slot: MapEntry) -> Bool {
+    committed.contains(slot) || committedShadows.contains { $0.contains(slot) }
   }
 }
 

@@ -30,6 +30,9 @@ package struct WorldPlan {
   /// Nanoseconds between background flushes of a reactor; 0 for none.
   var flushInterval: UInt64 = 0
 
+  /// Moves of copies that go on at the same time.
+  package var moves = 0
+
   package init() {}
 
   /// Small stores, so that they fill up; few and small extents, so that requests meet.
@@ -63,5 +66,12 @@ package struct WorldPlan {
     foldOnceIn = 1 + generator.below(4)
     logFramesToFold = generator.chance(2) ? 4 : 64
     flushInterval = 5_000_000 << UInt64(generator.below(9))
+    if stores.count > 1 && generator.chance(2) {
+      moves = 1 + generator.below(6)
+      if generator.chance(2) { faults.hang = 20 << generator.below(4) }
+      if generator.chance(4) {
+        stores.append(WorldStore(capacityBytes: UInt64(4 + generator.below(8)) * granule, isVolatile: true))
+      }
+    }
   }
 }

@@ -25,17 +25,13 @@ public final class FileStore: Store {
   /// Where the first slot begins, in bytes.
   public var dataOffset: UInt64 { StoreLayout.dataOffset }
   /// Bytes for slots, in whole granules of 64 KiB.
-  public var capacityBytes: UInt64 { Self.capacity(of: record) }
+  public var capacityBytes: UInt64 { StoreLayout.capacity(ofBytes: record.sizeBytes) }
   /// True: what is written here lasts.
   public var mayHoldLiveCopies: Bool { true }
+  /// Through the ring's fixed files.
+  public var access: StoreAccess { .file(descriptor: descriptor.raw, isCached: !isDirect) }
 
   private static let log = Log("store")
-
-  /// Bytes for slots in a store of this size.
-  public static func capacity(of record: StoreRecord) -> UInt64 {
-    guard record.sizeBytes > StoreLayout.dataOffset else { return 0 }
-    return (record.sizeBytes - StoreLayout.dataOffset) / StoreLayout.granuleBytes * StoreLayout.granuleBytes
-  }
 
   /// Opens a store after it has proved to be the one that `record` describes.
   ///
@@ -51,7 +47,7 @@ public final class FileStore: Store {
   ) throws(GnomonError) {
     self.record = record
     do {
-      try StoreInspection(reading: record).verify(pool: pool)
+      try Self.inspection(reading: record).found.verify(pool: pool)
       var isDirect = record.cache == .direct
       let descriptor = try Self.openForData(record, isDirect: &isDirect)
       kind = try descriptor.kind()
@@ -87,12 +83,25 @@ public final class FileStore: Store {
   /// - Throws: like `init(opening:pool:)`.
   public static func inspect(_ record: StoreRecord, pool: UUID128) throws(GnomonError) -> Int {
     do {
-      let inspection = try StoreInspection(reading: record)
+      let inspection = try inspection(reading: record).found
       try inspection.verify(pool: pool)
       return inspection.damagedCopies
     } catch {
       throw StoreErrors.translate(error, record, "store \(record.name) can not be read")
     }
+  }
+
+  /// Looks at what lies at a store's path, without changing anything.
+  static func inspection(reading record: StoreRecord) throws -> (found: StoreInspection, kind: FileKind) {
+    // O_NONBLOCK: a FIFO in the place of the file must not hang us.
+    let descriptor = try FileDescriptor.open(record.path, O_RDONLY | O_NONBLOCK)
+    let kind = try descriptor.kind()
+    guard kind != .other else {
+      throw GnomonError(.invalid, "\(record.path) is neither a regular file nor a block device")
+    }
+    let size = try kind == .blockDevice ? descriptor.blockDeviceSize() : descriptor.size()
+    let found = try StoreInspection(of: record, sizeBytes: size) { try descriptor.readBytes($0, at: $1) }
+    return (found, kind)
   }
 
   /// Opens the file past the page cache if that is wanted; `isDirect` becomes false if it is not possible.

@@ -18,7 +18,7 @@ extension FileStore {
           .invalid, "\(ByteSize(rawValue: record.sizeBytes)) is too small for store \(record.name)",
           remedy: "give it at least \(ByteSize(rawValue: StoreLayout.sizeMin))")
       }
-      let isNew = unsafe access(record.path, F_OK) != 0
+      let isNew = unsafe Glibc.access(record.path, F_OK) != 0
       if isNew {
         try createNew(record, pool: pool)
       } else {
@@ -31,7 +31,7 @@ extension FileStore {
   }
 
   private static func createNew(_ record: StoreRecord, pool: UUID128) throws {
-    guard unsafe access(folder(of: record.path), F_OK) == 0 else {
+    guard unsafe Glibc.access(folder(of: record.path), F_OK) == 0 else {
       throw GnomonError(.notFound, "the folder of \(record.path) does not exist", remedy: "make it first")
     }
     let descriptor = try FileDescriptor.open(record.path, O_RDWR | O_CREAT | O_EXCL)
@@ -47,13 +47,13 @@ extension FileStore {
   }
 
   private static func takeExisting(_ record: StoreRecord, pool: UUID128, force: Bool) throws {
-    let inspection = try StoreInspection(reading: record)
-    let isDevice = inspection.kind == .blockDevice
+    let (inspection, kind) = try inspection(reading: record)
+    let isDevice = kind == .blockDevice
     // O_EXCL on a block device fails if it is mounted or otherwise claimed.
     let descriptor = try FileDescriptor.open(record.path, O_RDWR | (isDevice ? O_EXCL : 0))
     try lock(descriptor, record, waitMilliseconds: FileDescriptor.lockWaitMilliseconds)
     if isDevice { try checkGeometry(of: descriptor, record, size: inspection.sizeBytes) }
-    if !force { try refuseContent(inspection, descriptor) }
+    if !force { try inspection.refuseContent { try descriptor.readBytes($0, at: $1) } }
     if !isDevice {
       if force { try descriptor.truncate(to: 0) }
       if force || inspection.sizeBytes < record.sizeBytes { try descriptor.truncate(to: record.sizeBytes) }
@@ -75,21 +75,6 @@ extension FileStore {
     let sector = try descriptor.blockDeviceSectorSize()
     guard sector <= Block.bytes else {
       throw GnomonError(.invalid, "\(record.path) has sectors of \(sector) bytes", cause: "4096 is the limit")
-    }
-  }
-
-  private static func refuseContent(
-    _ inspection: StoreInspection, _ descriptor: borrowing FileDescriptor
-  ) throws {
-    let path = inspection.record.path
-    let remedy = "choose another path, or clear the file or device first"
-    for case .success(let label) in inspection.labels {
-      throw GnomonError(
-        .conflict, "\(path) carries a Gnomon label already",
-        cause: "it is store \(label.name) of pool \(label.pool)", remedy: remedy)
-    }
-    if let found = try ForeignContent(in: descriptor, size: inspection.sizeBytes) {
-      throw GnomonError(.conflict, "\(path) is not empty", cause: found.description, remedy: remedy)
     }
   }
 

@@ -1,5 +1,3 @@
-import Platform
-
 /// Something that is on a file or device already: what a look at its first and last megabyte shows.
 struct ForeignContent: CustomStringConvertible {
   let description: String
@@ -23,8 +21,10 @@ struct ForeignContent: CustomStringConvertible {
   private static let windowBytes = 1 << 20
 
   /// Nil if both windows are zero.
-  init?(in descriptor: borrowing FileDescriptor, size: UInt64) throws {
-    let head = try descriptor.readBytes(Self.windowBytes, at: 0)
+  ///
+  /// - Parameter read: reads so many bytes at an offset, all of them before the end at `size`.
+  init?(size: UInt64, read: (Int, UInt64) throws -> [UInt8]) throws {
+    let head = size > 0 ? try read(Int(min(size, UInt64(Self.windowBytes))), 0) : []
     for (name, offset, bytes) in Self.signatures
     where head.count >= offset + bytes.count && head[offset..<(offset + bytes.count)].elementsEqual(bytes) {
       description = "there is \(name)"
@@ -36,7 +36,7 @@ struct ForeignContent: CustomStringConvertible {
     }
     guard size > UInt64(head.count) else { return nil }
     let start = max(UInt64(head.count), size - UInt64(Self.windowBytes))
-    let tail = try descriptor.readBytes(Self.windowBytes, at: start)
+    let tail = try read(Int(size - start), start)
     guard let first = tail.firstIndex(where: { $0 != 0 }) else { return nil }
     description = "there is data at offset \(start + UInt64(first))"
   }

@@ -14,6 +14,12 @@ public final class MemoryStore: Store {
   public var dataOffset: UInt64 { 0 }
   /// False: what is written here is gone with the process.
   public var mayHoldLiveCopies: Bool { false }
+  /// By copying.
+  public var access: StoreAccess { .memory(self) }
+  /// Pages that are given back read zero.
+  public var capabilities: StoreCapabilities {
+    StoreCapabilities(zeroRange: true, punchHole: true, preallocate: false)
+  }
   private let memory: AlignedMemory
 
   /// Reserves the address space; memory is used as it is written.
@@ -48,17 +54,25 @@ public final class MemoryStore: Store {
     unsafe (memory.base + Int(offset)).copyMemory(from: source, byteCount: buffer.count)
   }
 
-  /// Frees the memory of a range; it reads zero afterwards.
-  public func discard(offset: UInt64, length: UInt64) throws(SystemError) {
+  /// Frees the memory of a range of whole pages; it reads zero afterwards.
+  public func clear(offset: UInt64, length: UInt64) {
     precondition(offset + length <= capacityBytes)
     memory.discard(offset: Int(offset), count: Int(length))
   }
 
+  /// Frees the memory of a range; it reads zero afterwards.
+  public func discard(offset: UInt64, length: UInt64) throws(SystemError) {
+    clear(offset: offset, length: length)
+  }
+
   /// Makes a range read zero.
   public func zero(offset: UInt64, length: UInt64) throws(SystemError) {
-    try discard(offset: offset, length: length)
+    clear(offset: offset, length: length)
   }
 
   /// Does nothing: nothing here is ever durable.
   public func synchronize() throws(SystemError) {}
+
+  /// Does nothing: nobody else can reach it.
+  public func unlock() {}
 }

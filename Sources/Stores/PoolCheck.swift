@@ -72,9 +72,9 @@ public struct PoolCheck: ~Copyable {
   }
 
   private mutating func checkLabels() throws(GnomonError) {
-    for record in usages.lazy.map(\.record) where record.kind == .file {
+    for record in usages.lazy.map(\.record) {
       do {
-        let damaged = try FileStore.inspect(record, pool: catalog.pool.uuid)
+        let damaged = try StoreFactory.inspect(record, pool: catalog.pool.uuid)
         if damaged > 0 {
           report.add(
             .warning, "one of the two labels of store \(record.name) is damaged", cause: "in \(record.path)",
@@ -102,6 +102,7 @@ public struct PoolCheck: ~Copyable {
       }
       for problem in problems { report.add(problem) }
       unsafe checkEntries(UnsafeBufferPointer(entries), of: volume)
+      unsafe try checkShadows(of: volume, live: UnsafeBufferPointer(entries))
       withExtendedLifetime(memory) {}
     }
   }
@@ -149,6 +150,49 @@ public struct PoolCheck: ~Copyable {
         extentBytes: volume.extentBytes, mappedExtents: counts.reduce(0, +)))
   }
 
+  /// Takes the slot of every shadow.
+  private mutating func checkShadows(
+    of volume: VolumeRecord, live: UnsafeBufferPointer<UInt64>
+  ) throws(GnomonError) {
+    var stores: [UInt64: Set<StoreID>] = [:]
+    for number in 0..<ShadowLine.shadowsMax {
+      var problems: [GnomonError] = []
+      let words = try catalog.inspectPlane(.shadow(number), of: volume) { problem in
+        if problems.count <= CheckReport.problemsMax { problems.append(problem) }
+      }
+      for problem in problems { report.add(problem) }
+      for (extent, word) in words {
+        let entry = MapEntry(rawValue: word)
+        let here = unsafe MapEntry(rawValue: live[Int(extent)])
+        guard let fault = takeShadow(entry, beside: here, &stores[extent, default: []], volume) else {
+          continue
+        }
+        report.add(
+          .error, "shadow \(number + 1) of extent \(extent) of volume \(volume.name) \(fault)",
+          remedy: Self.lost)
+      }
+    }
+  }
+
+  /// - Returns: what is wrong with it; nil if nothing is.
+  private mutating func takeShadow(
+    _ entry: MapEntry, beside live: MapEntry, _ stores: inout Set<StoreID>, _ volume: VolumeRecord
+  ) -> String? {
+    guard entry.isMapped, entry.rawValue <= MapEntry.addressMask else { return "is mapped to nowhere" }
+    guard live.isMapped else { return "has no live copy" }
+    guard let usage = usages.first(where: { $0.record.id == entry.store }) else {
+      return "is in store \(entry.store.rawValue), which does not exist"
+    }
+    guard entry.store != live.store, stores.insert(entry.store).inserted else {
+      return "is in the same store as another copy"
+    }
+    guard usage.allocator.markUsed(slot: entry.slot, slotBytes: volume.extentBytes) else {
+      return "is in a slot that another extent uses, or beyond the end of its store"
+    }
+    usage.extents += 1
+    return nil
+  }
+
   private static let lost = "restore catalog.db and the stores from the same backup"
 
   /// Mapped extents by store, and the first entries that are neither mapped nor empty.
@@ -190,7 +234,6 @@ private final class StoreUsage {
 
   init(_ record: StoreRecord) {
     self.record = record
-    let capacity = record.kind == .file ? FileStore.capacity(of: record) : record.sizeBytes
-    allocator = SlotAllocator(capacityBytes: capacity)
+    allocator = SlotAllocator(capacityBytes: StoreFactory.capacityBytes(of: record))
   }
 }

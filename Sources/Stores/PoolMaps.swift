@@ -11,6 +11,9 @@ public struct PoolMaps: Sendable {
     public var record: VolumeRecord
     /// Its map, loaded.
     public let map: ExtentMap
+    /// Extents whose copies may differ on disk: after a crash, all that were being written to. Of their
+    /// shadows nothing is believed.
+    public var activeExtents: [UInt64] = []
   }
 
   /// All volumes, by id.
@@ -25,7 +28,9 @@ public struct PoolMaps: Sendable {
       try unsafe map.load { (entries) throws(GnomonError) in
         unsafe try catalog.loadMap(of: record, into: entries)
       }
-      volumes.append(Volume(record: record, map: map))
+      var volume = Volume(record: record, map: map)
+      try volume.loadShadows(from: catalog)
+      volumes.append(volume)
     }
   }
 
@@ -55,6 +60,11 @@ public struct PoolMaps: Sendable {
           entries: UnsafeBufferPointer(entries), store: store.id, slotBytes: volume.record.extentBytes
         ) { if conflict == nil { conflict = (volume.record.name, $0) } }
       }
+      volume.map.forEachShadow { extent, _, address in
+        guard address.store == store.id else { return }
+        let isTaken = allocator.markUsed(slot: address.slot, slotBytes: volume.record.extentBytes)
+        if !isTaken, conflict == nil { conflict = (volume.record.name, Int(extent)) }
+      }
     }
     if let conflict {
       throw GnomonError(
@@ -65,18 +75,64 @@ public struct PoolMaps: Sendable {
     return allocator
   }
 
-  /// Makes sure that every extent lies in a store that exists.
+  /// Makes sure that every copy lies in a store that exists, and every live copy in one that is not volatile.
   ///
   /// - Throws: `corrupt` if one does not.
-  public func checkStores(_ ids: some Sequence<StoreID>) throws(GnomonError) {
+  public func checkStores(
+    _ ids: some Sequence<StoreID>, volatile: some Sequence<StoreID> = []
+  ) throws(GnomonError) {
     var isKnown = [Bool](repeating: false, count: 256)
     for id in ids { isKnown[Int(id.rawValue)] = true }
+    var isVolatile = [Bool](repeating: false, count: 256)
+    for id in volatile { isVolatile[Int(id.rawValue)] = true }
     for volume in volumes {
-      let stray = volume.map.firstEntry { !isKnown[Int($0.store.rawValue)] }
+      var stray = volume.map.firstEntry {
+        !isKnown[Int($0.store.rawValue)] || isVolatile[Int($0.store.rawValue)]
+      }
+      volume.map.forEachShadow { extent, _, address in
+        if !isKnown[Int(address.store.rawValue)] { stray = stray ?? extent }
+      }
       guard let stray else { continue }
       throw GnomonError(
         .corrupt, "extent \(stray) of volume \(volume.record.name) lies in a store that does not exist",
         remedy: "see the whole damage with `gnomon check`")
+    }
+  }
+}
+
+extension PoolMaps.Volume {
+  /// Reads where the shadows lie and what they lack.
+  fileprivate mutating func loadShadows(from catalog: Catalog) throws(GnomonError) {
+    activeExtents = try catalog.loadPlane(.activity, of: record).map(\.extent)
+    let active = Set(Canary.trustsActiveExtents.isOut ? [] : activeExtents)
+    for number in 0..<ShadowLine.shadowsMax {
+      let shadows = try catalog.loadPlane(.shadow(number), of: record)
+      let missed = Dictionary(
+        uniqueKeysWithValues: try catalog.loadPlane(.missed(number), of: record).map { ($0.extent, $0.word) })
+      for (extent, word) in shadows {
+        guard map.view.entry(extent).isMapped else {
+          throw GnomonError(
+            .corrupt, "extent \(extent) of volume \(record.name) has a shadow but no live copy",
+            remedy: "see the whole damage with `gnomon check`")
+        }
+        let lacks = active.contains(extent) ? map.view.allParts : missed[extent] ?? 0
+        let address = MapEntry(rawValue: word)
+        try withMemory { () throws(SystemError) in
+          try map.loadShadow(extent, number, address, missed: lacks)
+        }
+      }
+    }
+    try withMemory { () throws(SystemError) in
+      for extent in activeExtents { try map.makeShadowLine(extent).becomeActive() }
+    }
+  }
+
+  private func withMemory(_ body: () throws(SystemError) -> Void) throws(GnomonError) {
+    do throws(SystemError) {
+      try body()
+    } catch {
+      throw GnomonError(
+        .system, "no memory for the shadows of volume \(record.name)", cause: error.description)
     }
   }
 }

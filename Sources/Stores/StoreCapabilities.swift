@@ -1,4 +1,5 @@
 import Glibc
+import NBDWire
 import Platform
 
 /// What a store's file system or device can do besides reading and writing.
@@ -14,7 +15,11 @@ public struct StoreCapabilities: Sendable, Equatable {
   static let scratchOffset: UInt64 = 512 << 10
   static let scratchBytes = 64 << 10
 
-  init() {}
+  init(zeroRange: Bool, punchHole: Bool, preallocate: Bool) {
+    self.zeroRange = zeroRange
+    self.punchHole = punchHole
+    self.preallocate = preallocate
+  }
 
   /// Tries each on the scratch area. A call that succeeds but does not leave zeros counts as missing.
   init(probing descriptor: borrowing FileDescriptor) {
@@ -29,6 +34,22 @@ public struct StoreCapabilities: Sendable, Equatable {
     // Last, so that the area is left as a hole where that is possible.
     punchHole = unsafe Self.leavesZeros(descriptor, memory) { (descriptor) throws(SystemError) in
       try descriptor.punchHole(offset: offset, length: length)
+    }
+  }
+
+  /// Tries what a server offers on the scratch area. What TRIM leaves is up to the server, so it never
+  /// counts as a way to make zeros.
+  init(probing connection: NBDConnection) {
+    punchHole = connection.export.transmissionFlags.contains(.sendTrim)
+    guard connection.export.transmissionFlags.contains(.sendWriteZeroes) else { return }
+    let pattern = [UInt8](repeating: 0xa5, count: Self.scratchBytes)
+    do throws(SystemError) {
+      try connection.write(pattern, at: Self.scratchOffset)
+      try connection.zero(offset: Self.scratchOffset, length: UInt64(Self.scratchBytes))
+      let found = try connection.read(Self.scratchBytes, at: Self.scratchOffset)
+      zeroRange = found.allSatisfy { $0 == 0 }
+    } catch {
+      zeroRange = false
     }
   }
 

@@ -16,6 +16,11 @@ enum StoreErrors {
     }
   }
 
+  /// What a store of this kind lies in.
+  private static func noun(_ record: StoreRecord) -> String {
+    record.kind == .nbd ? "export" : "file"
+  }
+
   static func missing(_ record: StoreRecord) -> GnomonError {
     GnomonError(
       .notFound, "the file of store \(record.name) is missing", cause: "\(record.path) does not exist",
@@ -30,7 +35,7 @@ enum StoreErrors {
 
   static func truncated(_ record: StoreRecord, size: UInt64) -> GnomonError {
     GnomonError(
-      .corrupt, "the file of store \(record.name) is too short",
+      .corrupt, "the \(noun(record)) of store \(record.name) is too short",
       cause: "\(record.path) has \(size) bytes, expected \(record.sizeBytes)",
       remedy: "restore it; what was cut off is lost if there is no other copy")
   }
@@ -39,14 +44,14 @@ enum StoreErrors {
     GnomonError(
       .corrupt, "\(record.path) carries no Gnomon label",
       cause: "something else was put in the place of store \(record.name), or its start was overwritten",
-      remedy: "put the right file there; it was not changed")
+      remedy: "put the right \(noun(record)) there; it was not changed")
   }
 
   static func damagedLabel(_ record: StoreRecord) -> GnomonError {
     GnomonError(
       .corrupt, "both labels of store \(record.name) are damaged",
       cause: "the checksums in \(record.path) do not match",
-      remedy: "restore the file from a copy; it was not changed")
+      remedy: "restore the \(noun(record)) from a copy; it was not changed")
   }
 
   static func newerLabel(_ record: StoreRecord, _ version: UInt32) -> GnomonError {
@@ -60,13 +65,13 @@ enum StoreErrors {
     GnomonError(
       .conflict, "\(record.path) belongs to another pool",
       cause: "it is store \(label.name) of pool \(label.pool)",
-      remedy: "put the file of store \(record.name) there; this one was not changed")
+      remedy: "put the \(noun(record)) of store \(record.name) there; this one was not changed")
   }
 
   static func otherStore(_ record: StoreRecord, _ label: StoreLabel) -> GnomonError {
     GnomonError(
       .conflict, "\(record.path) is not store \(record.name)",
       cause: "it is store \(label.name) of the same pool (\(label.store))",
-      remedy: "were two files or disks swapped? Nothing was changed")
+      remedy: "were two \(noun(record))s or disks swapped? Nothing was changed")
   }
 }

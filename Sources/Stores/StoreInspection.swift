@@ -1,38 +1,45 @@
-import Glibc
-import Platform
 import Primitives
 
-/// What lies at a store's path, read without changing anything.
+/// What lies at a store's place, read without changing anything.
 struct StoreInspection {
   let record: StoreRecord
-  let kind: FileKind
   let sizeBytes: UInt64
   /// The two copies of the label, or why they can not be read as one.
   let labels: [Result<StoreLabel, StoreLabel.Fault>]
 
-  init(reading record: StoreRecord) throws {
+  /// - Parameter read: reads so many bytes at an offset, fewer at the end.
+  init(of record: StoreRecord, sizeBytes: UInt64, read: (Int, UInt64) throws -> [UInt8]) throws {
     self.record = record
-    // O_NONBLOCK: a FIFO in the place of the file must not hang us.
-    let descriptor = try FileDescriptor.open(record.path, O_RDONLY | O_NONBLOCK)
-    kind = try descriptor.kind()
-    guard kind != .other else {
-      throw GnomonError(.invalid, "\(record.path) is neither a regular file nor a block device")
+    self.sizeBytes = sizeBytes
+    labels = try StoreLabel.offsets.map { offset in
+      let count = min(UInt64(StoreLabel.bytes), sizeBytes - min(offset, sizeBytes))
+      return Self.label(in: count > 0 ? try read(Int(count), offset) : [])
     }
-    sizeBytes = try kind == .blockDevice ? descriptor.blockDeviceSize() : descriptor.size()
-    labels = try StoreLabel.offsets.map { try Self.readLabel(descriptor, at: $0) }
   }
 
-  private static func readLabel(
-    _ descriptor: borrowing FileDescriptor, at offset: UInt64
-  ) throws -> Result<StoreLabel, StoreLabel.Fault> {
-    var block = try descriptor.readBytes(StoreLabel.bytes, at: offset)
-    if block.count < StoreLabel.bytes { block += repeatElement(0, count: StoreLabel.bytes - block.count) }
+  private static func label(in bytes: [UInt8]) -> Result<StoreLabel, StoreLabel.Fault> {
+    let block = bytes + repeatElement(0, count: StoreLabel.bytes - bytes.count)
     return unsafe block.withUnsafeBytes { bytes in
       do throws(StoreLabel.Fault) {
         return .success(unsafe try StoreLabel(decoding: bytes))
       } catch {
         return .failure(error)
       }
+    }
+  }
+
+  /// Throws if something is there already, a store or anything else.
+  ///
+  /// - Parameter read: reads so many bytes at an offset, fewer at the end.
+  func refuseContent(read: (Int, UInt64) throws -> [UInt8]) throws {
+    let remedy = "choose another place, clear this one first, or use --force to overwrite what is there"
+    for case .success(let label) in labels {
+      throw GnomonError(
+        .conflict, "\(record.path) carries a Gnomon label already",
+        cause: "it is store \(label.name) of pool \(label.pool)", remedy: remedy)
+    }
+    if let found = try ForeignContent(size: sizeBytes, read: read) {
+      throw GnomonError(.conflict, "\(record.path) is not empty", cause: found.description, remedy: remedy)
     }
   }
 

@@ -74,7 +74,7 @@ public struct StoreLabel: Equatable, Sendable {
     guard number(0) == Self.magic else { throw .absent }
     let (version, stored) = (UInt32(truncatingIfNeeded: number(8)), UInt32(number(8) >> 32))
     // The place of the checksum is the same in every version, so damage is told from progress.
-    guard unsafe stored == Self.checksum(of: block) else { throw .checksum }
+    guard unsafe stored == CRC32C.ofBlock(block) else { throw .checksum }
     guard version == Self.version else { throw .version(version) }
     pool = uuid(16)
     store = uuid(32)
@@ -105,16 +105,8 @@ public struct StoreLabel: Equatable, Sendable {
     block[72] = id.rawValue
     block[73] = UInt8(characters.count)
     block.replaceSubrange(74..<(74 + characters.count), with: characters)
-    let checksum = unsafe block.withUnsafeBytes { unsafe Self.checksum(of: $0) }
+    let checksum = unsafe block.withUnsafeBytes { unsafe CRC32C.ofBlock($0) }
     put(UInt64(Self.version) | UInt64(checksum) << 32, at: 8)
     return block
-  }
-
-  private static func checksum(of block: UnsafeRawBufferPointer) -> UInt32 {
-    var checksum = CRC32C()
-    unsafe checksum.add(UnsafeRawBufferPointer(rebasing: block[..<12]))
-    unsafe [UInt8](repeating: 0, count: 4).withUnsafeBytes { unsafe checksum.add($0) }
-    unsafe checksum.add(UnsafeRawBufferPointer(rebasing: block[16...]))
-    return checksum.value
   }
 }

@@ -211,7 +211,8 @@ struct CatalogFaultTests {
     #expect(gnomonError { _ = try PoolLock(directory: pool.directory + "/none") }?.code == .notFound)
   }
 
-  /// After a kill the kernel may hold the lock of a process that is gone; its number may be another's by then.
+  /// After a kill the kernel may hold the lock of a process that is gone; its number may be another's by
+  /// then.
   @Test func theLockOfAProcessThatHasEndedIsWaitedFor() throws {
     let pool = try TemporaryPool()
     let directory = pool.directory

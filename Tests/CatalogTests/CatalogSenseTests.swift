@@ -86,7 +86,8 @@ struct CatalogSenseTests {
   @Test func aRowOfTheJournalCountsAsAWholeOrNotAtAll() throws {
     let good = record(extent: 7, entry: entry(3).rawValue)
     let bad = [
-      record(kind: 2, extent: 8, entry: 1), record(extent: 1 << 43, entry: 1),
+      record(kind: 0, extent: 8, entry: 1), record(kind: 9, extent: 8, entry: 1),
+      record(kind: 8, extent: 8, entry: 2), record(extent: 1 << 40, entry: 1),
       record(extent: 8, entry: MapEntry.oneWriter),
     ]
     #expect(try withRow(good).open().map(of: volume)[7] == entry(3).rawValue)

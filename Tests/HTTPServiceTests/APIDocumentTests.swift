@@ -53,11 +53,17 @@ import Testing
       method: "GET", path: "/v1/stores", pattern: "/v1/stores", summary: "All stores, by name.", status: 200),
     Call(
       method: "GET", path: "/v1/stores/fast", pattern: "/v1/stores/{name}",
-      summary: "One store. `state` is `online`, `failed` or `offline`.", status: 200),
+      summary:
+        "One store. `state` is `online`, `failed` or `offline`. A store in an export of another server "
+        + "has a `connection` with `state` (`connected`, `reconnecting` or `refused`), the `seconds` since it "
+        + "is so, the number of `breaks`, and the `lastError`.", status: 200),
     Call(
       method: "POST", path: "/v1/stores", pattern: "/v1/stores",
-      summary: "Adds a store. `name`, `path` (absolute) and `sizeBytes` are required; the others have the "
-        + "defaults `kind` `file`, `tier` 0, `cost` 0, `cache` `direct`, and empty `region`, `zone`, `node`.",
+      summary: "Adds a store. `name`, `path` and `sizeBytes` are required; the others have the "
+        + "defaults `kind` `file`, `tier` 0, `cost` 0, `cache` `direct`, empty `region`, `zone`, `node`, and "
+        + "`force` false. `path` is absolute for `kind` `file`, an NBD URI for `nbd`, where without "
+        + "`sizeBytes` the whole export is used, and `memory:` for `memory`. What is not empty is refused "
+        + "without `force`.",
       body: #"{"name":"slow","path":"/dev/sdb","sizeBytes":4398046511104,"tier":2,"cost":0.01}"#,
       status: 201),
     Call(

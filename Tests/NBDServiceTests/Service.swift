@@ -3,12 +3,14 @@ import Glibc
 import Platform
 import Primitives
 import Redirection
+import Stores
 import Synchronization
 import TestSupport
 
 @testable import NBDService
 
-/// One reactor over a file, with a catalog that agrees to everything.
+/// One reactor over a file, or over memory that the test may look into, with a catalog that agrees to
+/// everything.
 final class Service: Sendable {
   static let volumeBytes: UInt64 = 4 << 20
 
@@ -38,12 +40,13 @@ final class Service: Sendable {
   private let file: FileDescriptor
   let exports = ExportTable()
 
-  init(_ limits: ServiceLimits = ServiceLimits()) throws {
+  init(_ limits: ServiceLimits = ServiceLimits(), over memory: MemoryStore? = nil) throws {
     file = try FileDescriptor.open(folder.path + "/store", O_RDWR | O_CREAT)
     try file.truncate(to: 16 << 20)
     let store = StoreID(rawValue: 0)
     let shared = SharedState(redirectorCount: 1)
-    shared.stores.add(store, tier: 0, dataOffset: 4096, prepare: .writeZeros)
+    shared.stores.add(
+      store, tier: 0, dataOffset: memory == nil ? 4096 : 0, prepare: memory == nil ? .writeZeros : .zeroRange)
     shared.placement.add(store, tier: 0, allocator: SlotAllocator(capacityBytes: 15 << 20))
     let record = VolumeRecord(
       id: VolumeID(rawValue: 1), uuid: UUID128(high: 0, low: 1), name: "v", sizeBytes: Self.volumeBytes,
@@ -55,7 +58,9 @@ final class Service: Sendable {
     try reactor.start(
       ReactorEnvironment(
         shared: shared, exports: exports, limits: limits, background: Background(shared, reactor),
-        reactors: [reactor], stores: [store: file.raw], listeners: []))
+        reactors: [reactor],
+        stores: [store: memory.map(StoreAccess.memory) ?? .file(descriptor: file.raw, isCached: false)],
+        listeners: []))
   }
 
   deinit {

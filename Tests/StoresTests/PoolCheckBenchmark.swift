@@ -21,7 +21,7 @@ struct PoolCheckBenchmark {
     let directory = folder.path + "/pool"
     try Catalog.create(at: directory, pool: PoolRecord(uuid: poolID), stores: stores, volumes: [volume])
     let catalog = try Catalog(opening: directory)
-    let perStore = FileStore.capacity(of: stores[0]) >> 20
+    let perStore = StoreFactory.capacityBytes(of: stores[0]) >> 20
     for start in stride(from: UInt64(0), to: volume.extentCount, by: 1 << 18) {
       let deltas = (start..<min(start + 1 << 18, volume.extentCount)).map { extent in
         let place = extent.quotientAndRemainder(dividingBy: perStore)

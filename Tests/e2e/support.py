@@ -234,7 +234,9 @@ class Daemon:
     def create_command(self):
         words = [self.binary, "pool", "create", self.pool]
         for name, size, tier in self.stores:
-            words += ["--store", f"{name}={self.store_path(name)},size={size},tier={tier},cache={self.cache}"]
+            # A string is a place that is no file of ours, an NBD export for example, with the size it has.
+            words += ["--store", f"{name}={size},tier={tier}" if isinstance(size, str) else
+                      f"{name}={self.store_path(name)},size={size},tier={tier},cache={self.cache}"]
         for name, size in self.volumes.items():
             words += ["--volume", f"{name}={size},extent={self.extent}"]
         return words
@@ -311,6 +313,8 @@ class Daemon:
             except (OSError, nbdraw.Gone):
                 return False
         eventually(answers, seconds, "the daemon's answer")
+        if not STAND_IN:  # it comes up after the listeners, and its descriptors are no leak
+            eventually(lambda: os.path.exists(os.path.join(self.pool, "api.sock")), seconds, "the control API")
         time.sleep(0.05)
         if self.fd_baseline is None:
             self.fd_baseline = self.fds()

@@ -52,6 +52,10 @@ public struct Configuration: Sendable, Equatable {
     public var bytesPerConnection = UInt64(standard.bytesPerConnectionMax)
     /// Bytes of those requests, per reactor.
     public var bytesPerReactor = UInt64(standard.bytesPerReactorMax)
+    /// Time that a request waits for a store in another server's export.
+    public var remoteHoldSeconds = standard.remoteHoldSeconds
+    /// Bytes that such a store may have acknowledged and not flushed.
+    public var remoteUnflushedBytes = UInt64(standard.remoteUnflushedBytes)
 
     /// What the service would do by itself.
     private static let standard = ServiceLimits()

@@ -72,6 +72,16 @@ struct Setting {
         summary: "Bytes of requests in flight on one reactor: what its buffers take. Not less than "
           + "`limits.bytesPerConnection`."),
       Setting(
+        path: "limits.remoteHoldSeconds", kind: .integer(\.limits.remoteHoldSeconds, 1...3600),
+        summary: "How long a request waits for a store in an export of another server, while that is away or "
+          + "does not answer. Then it fails with EIO; a flush that fails so counts as a failed fdatasync."),
+      Setting(
+        path: "limits.remoteUnflushedBytes", kind: .size(\.limits.remoteUnflushedBytes, 64 << 20...16 << 30),
+        summary:
+          "Writes that a store in an export of another server has acknowledged and not flushed. "
+          + "Copies of them are kept in memory, so that nothing is lost if the server dies and comes back; "
+          + "when half of it is taken, the server is asked to flush."),
+      Setting(
         path: "nbd.structuredReplies", kind: .flag(\.nbd.structuredReplies),
         summary:
           "Offers structured replies and extended headers. `false` leaves simple replies only: clients "

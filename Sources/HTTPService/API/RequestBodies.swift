@@ -2,23 +2,26 @@ package import Primitives
 
 extension StoreRequest {
   static let fields = [
-    "name", "kind", "path", "sizeBytes", "tier", "region", "zone", "node", "cost", "cache",
+    "name", "kind", "path", "sizeBytes", "tier", "region", "zone", "node", "cost", "cache", "force",
   ]
 
   /// Reads and checks the body of `POST /v1/stores`.
   package init(json: JSONValue) throws(GnomonError) {
     let fields = try JSONFields(json, allowed: Self.fields)
+    let kind: StoreKind = try fields.choice("kind") ?? .file
+    let sizeBytes = try fields.bytes("sizeBytes")
     self.init(
       name: try fields.required("name", fields.string("name")),
-      kind: try fields.choice("kind") ?? .file,
-      path: try fields.required("path", fields.string("path")),
-      sizeBytes: try fields.required("sizeBytes", fields.bytes("sizeBytes")),
+      kind: kind,
+      path: try fields.required("path", fields.string("path") ?? (kind == .memory ? Self.memoryPlace : nil)),
+      sizeBytes: try fields.required("sizeBytes", sizeBytes ?? (kind == .nbd ? 0 : nil)),
       tier: try fields.integer("tier") ?? 0,
       region: try fields.string("region") ?? "",
       zone: try fields.string("zone") ?? "",
       node: try fields.string("node") ?? "",
       cost: try fields.number("cost") ?? 0,
-      cache: try fields.choice("cache") ?? .direct)
+      cache: try fields.choice("cache") ?? .direct,
+      force: try fields.boolean("force") ?? false)
     try Validation.check(self)
   }
 }

@@ -135,12 +135,15 @@ public struct StoreStatus: Codable, Sendable, Equatable {
   public var freeBytes: UInt64
   /// What failed there since the start.
   public var errors: StoreErrorCounts
+  /// How it stands with the server; of stores in an export only.
+  public var connection: StoreConnection?
 
   /// Takes every figure as it is.
   public init(
     name: String, state: StoreState, usedBytes: UInt64, freeBytes: UInt64,
-    errors: StoreErrorCounts = StoreErrorCounts()
+    errors: StoreErrorCounts = StoreErrorCounts(), connection: StoreConnection? = nil
   ) {
+    self.connection = connection
     self.name = name
     self.state = state
     self.usedBytes = usedBytes

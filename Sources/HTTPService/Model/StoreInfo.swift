@@ -10,7 +10,7 @@ public struct StoreInfo: Codable, Sendable, Equatable {
   public var uuid: String
   /// What kind of place it is.
   public var kind: StoreKind
-  /// Absolute path of the file or device.
+  /// Absolute path of the file or device, URI of the export, or `memory:`.
   public var path: String
   /// 0 is the fastest.
   public var tier: Int
@@ -34,13 +34,15 @@ public struct StoreInfo: Codable, Sendable, Equatable {
   public var state: StoreState
   /// What failed there since the daemon started.
   public var errors: StoreErrorCounts
+  /// How it stands with the server; of stores in an export only.
+  public var connection: StoreConnection?
 
   /// Takes every figure as it is.
   public init(
     name: String, id: UInt8, uuid: String, kind: StoreKind, path: String, tier: Int, region: String,
     zone: String,
     node: String, cost: Double, cache: CacheMode, sizeBytes: UInt64, usedBytes: UInt64, freeBytes: UInt64,
-    state: StoreState, errors: StoreErrorCounts = StoreErrorCounts()
+    state: StoreState, errors: StoreErrorCounts = StoreErrorCounts(), connection: StoreConnection? = nil
   ) {
     self.name = name
     self.id = id
@@ -58,19 +60,50 @@ public struct StoreInfo: Codable, Sendable, Equatable {
     self.freeBytes = freeBytes
     self.state = state
     self.errors = errors
+    self.connection = connection
   }
 
   /// What the catalog says about a store, with the figures that only the running daemon knows.
   public init(
     _ record: StoreRecord, usedBytes: UInt64, freeBytes: UInt64, state: StoreState,
-    errors: StoreErrorCounts = StoreErrorCounts()
+    errors: StoreErrorCounts = StoreErrorCounts(), connection: StoreConnection? = nil
   ) {
     self.init(
       name: record.name, id: record.id.rawValue, uuid: record.uuid.description, kind: record.kind,
       path: record.path,
       tier: record.tier, region: record.region, zone: record.zone, node: record.node, cost: record.cost,
       cache: record.cache, sizeBytes: record.sizeBytes, usedBytes: usedBytes, freeBytes: freeBytes,
-      state: state, errors: errors)
+      state: state, errors: errors, connection: connection)
+  }
+}
+
+/// How it stands between a store and its server.
+public struct StoreConnection: Codable, Sendable, Equatable {
+  /// The states of a connection.
+  public enum State: String, Codable, Sendable, CaseIterable {
+    /// Requests are answered.
+    case connected
+    /// It is broken, and tried again and again; requests wait, but not for ever.
+    case reconnecting
+    /// What the server has is not the store any more; requests fail.
+    case refused
+  }
+
+  /// The state.
+  public var state: State
+  /// For how long it has been so.
+  public var seconds: UInt64
+  /// Connections that broke since the daemon started.
+  public var breaks: UInt64
+  /// Why the last one broke or could not be had; empty if nothing has gone wrong.
+  public var lastError: String
+
+  /// Takes everything as it is.
+  public init(state: State, seconds: UInt64, breaks: UInt64 = 0, lastError: String = "") {
+    self.state = state
+    self.seconds = seconds
+    self.breaks = breaks
+    self.lastError = lastError
   }
 }
 
@@ -122,11 +155,11 @@ public struct StoreList: Codable, Sendable, Equatable {
 public struct StoreRequest: Codable, Sendable, Equatable {
   /// See `Validation.checkName`.
   public var name: String
-  /// Only a file can be added so far.
+  /// What kind of place it is.
   public var kind: StoreKind
-  /// Absolute path of the file or device.
+  /// Absolute path of the file or device, URI of the export, or `memoryPlace`.
   public var path: String
-  /// What the store may occupy; a multiple of 4096.
+  /// What the store may occupy; a multiple of 4096. Of an export 0 means all that it has.
   public var sizeBytes: UInt64
   /// 0 is the fastest.
   public var tier: Int
@@ -140,12 +173,19 @@ public struct StoreRequest: Codable, Sendable, Equatable {
   public var cost: Double
   /// How the file or device is to be opened.
   public var cache: CacheMode
+  /// Use the place although there is something in it, which is lost.
+  public var force: Bool
+
+  /// The `path` of every memory store.
+  public static let memoryPlace = "memory:"
 
   /// What is not said has its default.
   public init(
     name: String, kind: StoreKind = .file, path: String, sizeBytes: UInt64, tier: Int = 0,
-    region: String = "", zone: String = "", node: String = "", cost: Double = 0, cache: CacheMode = .direct
+    region: String = "", zone: String = "", node: String = "", cost: Double = 0, cache: CacheMode = .direct,
+    force: Bool = false
   ) {
+    self.force = force
     self.name = name
     self.kind = kind
     self.path = path

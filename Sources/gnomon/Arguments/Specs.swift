@@ -6,13 +6,15 @@ extension StoreRequest {
   static let keys = ["size", "tier", "region", "zone", "node", "cost", "cache"]
 
   /// Reads and checks a store from the command line; a relative path is taken from `workingDirectory`.
-  init(spec text: String, workingDirectory: String) throws(GnomonError) {
+  init(spec text: String, workingDirectory: String, force: Bool = false) throws(GnomonError) {
     let spec = try SpecText(parsing: text, kind: "store", form: Self.form, allowed: Self.keys)
     func wrong(_ key: String, _ remedy: String) -> GnomonError {
       GnomonError(
         .invalid, "store '\(spec.name)': wrong \(key) '\(spec.keys[key] ?? "")'", remedy: remedy)
     }
-    guard let sizeText = spec.keys["size"] else {
+    let kind = Self.kind(ofPlace: spec.value)
+    // An export has a size already: 0 stands for it.
+    guard let sizeText = spec.keys["size"] ?? (kind == .nbd ? "0" : nil) else {
       throw GnomonError(
         .invalid, "store '\(spec.name)' has no size", remedy: "add ,size=SIZE, for example ,size=100G")
     }
@@ -25,10 +27,19 @@ extension StoreRequest {
       throw wrong("cache", "allowed: " + CacheMode.allCases.map(\.rawValue).joined(separator: ", "))
     }
     self.init(
-      name: spec.name, path: AbsolutePath.of(spec.value, from: workingDirectory), sizeBytes: size.rawValue,
+      name: spec.name, kind: kind,
+      path: kind == .file ? AbsolutePath.of(spec.value, from: workingDirectory) : spec.value,
+      sizeBytes: size.rawValue,
       tier: tier, region: spec.keys["region"] ?? "", zone: spec.keys["zone"] ?? "",
-      node: spec.keys["node"] ?? "", cost: cost, cache: cache)
+      node: spec.keys["node"] ?? "", cost: cost, cache: cache, force: force)
     try Validation.check(self)
+  }
+
+  /// What kind of place a text means: a URI of NBD, memory, or else a path.
+  private static func kind(ofPlace text: String) -> StoreKind {
+    if text == memoryPlace { return .memory }
+    let scheme = text.firstRange(of: "://").map { text[..<$0.lowerBound].lowercased() }
+    return ["nbd", "nbd+unix", "nbds", "nbds+unix"].contains(scheme) ? .nbd : .file
   }
 }
 

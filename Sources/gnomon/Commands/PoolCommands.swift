@@ -15,7 +15,7 @@ extension Command {
   private static let poolCreate = Command(
     spec: CommandSpec(
       path: ["pool", "create"], summary: "Create a pool with its stores and volumes",
-      positionals: [PositionalSpec(name: "DIR")], options: [store, volume, .json],
+      positionals: [PositionalSpec(name: "DIR")], options: [store, volume, forceStores, .json],
       details: [
         "DIR is made if it does not exist; a pool that is there already is refused. No daemon is needed."
       ] + storeSpecDetails + volumeSpecDetails,
@@ -32,7 +32,10 @@ extension Command {
   ) { run in
     let directory = try run.poolDirectory(positional: run.arguments.positionals[0])
     let base = run.context.workingDirectory
-    let stores = try run.arguments.values(store).map { try StoreRequest(spec: $0, workingDirectory: base) }
+    let force = run.arguments.has(forceStores)
+    let stores = try run.arguments.values(store).map {
+      try StoreRequest(spec: $0, workingDirectory: base, force: force)
+    }
     let volumes = try run.arguments.values(volume).map { try VolumeRequest(spec: $0) }
     try Validation.check(stores: stores, volumes: volumes)
     let pool = try run.context.offline.createPool(directory: directory, stores: stores, volumes: volumes)

@@ -44,7 +44,7 @@ extension Command {
     ])
     for store in status.stores {
       stores.add([
-        store.name, store.state.rawValue, "\(ByteSize(rawValue: store.usedBytes))",
+        store.name, state(store.state, store.connection), "\(ByteSize(rawValue: store.usedBytes))",
         "\(ByteSize(rawValue: store.freeBytes))", "\(store.errors.total)",
       ])
     }

@@ -8,8 +8,15 @@ extension Command {
       + "exist, or a block device; a comma in it is written '\\,' and a backslash '\\\\'. tier is 0 for the "
       + "fastest (the default), 1, 2 and so on. Further keys: region=, zone= and node= say where it is; "
       + "cost= is the price per GiB and month; cache=direct (the default) bypasses the page cache, "
-      + "cache=page uses it."
+      + "cache=page uses it.",
+    "Instead of PATH, an NBD URI (nbd://HOST:PORT/EXPORT or nbd+unix:///EXPORT?socket=PATH) means an export "
+      + "of another server, which must offer FLUSH; size= may be left out there. 'memory:' means memory of "
+      + "the daemon: it is gone when the daemon ends, so only shadows may lie there.",
+    "What is not empty is refused, unless --force says that what is there may be lost.",
   ]
+
+  static let forceStores = OptionSpec(
+    name: "force", summary: "use files, devices and exports that are not empty; what is there is lost")
 
   static let storeCommands = [storeAdd, storeList, storeShow, storeRemove]
 
@@ -17,14 +24,20 @@ extension Command {
   private static let storeAdd = Command(
     spec: CommandSpec(
       path: ["store", "add"], summary: "Add a store to a served pool",
-      positionals: [PositionalSpec(name: "SPEC")], options: [.pool, .json], details: storeSpecDetails,
+      positionals: [PositionalSpec(name: "SPEC")], options: [.pool, forceStores, .json],
+      details: storeSpecDetails,
       examples: [
         .init(
-          text: "Add a disk", line: "gnomon store add --pool /srv/pool hdd=/dev/sdb,size=4T,tier=2,cost=0.01")
+          text: "Add a disk",
+          line: "gnomon store add --pool /srv/pool hdd=/dev/sdb,size=4T,tier=2,cost=0.01"),
+        .init(
+          text: "Add an export of another machine",
+          line: "gnomon store add --pool /srv/pool far=nbd://storage1:10809/disk7,tier=2,node=storage1"),
       ])
   ) { run in
     let request = try StoreRequest(
-      spec: run.arguments.positionals[0], workingDirectory: run.context.workingDirectory)
+      spec: run.arguments.positionals[0], workingDirectory: run.context.workingDirectory,
+      force: run.arguments.has(forceStores))
     let store = try run.withDaemon { try $0.addStore(request) }
     run.show(store) { "Added the store \(store.name): \(ByteSize(rawValue: store.freeBytes)) free.\n" }
     return .ok
@@ -46,7 +59,7 @@ extension Command {
       ])
       for store in stores {
         table.add([
-          store.name, "\(store.id)", "\(store.tier)", store.state.rawValue,
+          store.name, "\(store.id)", "\(store.tier)", state(store.state, store.connection),
           "\(ByteSize(rawValue: store.sizeBytes))",
           "\(ByteSize(rawValue: store.usedBytes))", "\(ByteSize(rawValue: store.freeBytes))",
           store.cache.rawValue, store.path,
@@ -55,6 +68,12 @@ extension Command {
       return table.text
     }
     return .ok
+  }
+
+  /// In one word, how a store is.
+  static func state(_ state: StoreState, _ connection: StoreConnection?) -> String {
+    guard state == .online, let connection, connection.state != .connected else { return state.rawValue }
+    return connection.state.rawValue
   }
 
   /// `gnomon store show`
@@ -75,6 +94,13 @@ extension Command {
       list.add("state", store.state.rawValue)
       list.add("kind", store.kind.rawValue)
       list.add("path", store.path)
+      if let connection = store.connection {
+        list.add(
+          "connection",
+          "\(connection.state.rawValue) for \(duration(connection.seconds)), "
+            + "broken \(connection.breaks) times")
+        list.add("last error", connection.lastError)
+      }
       list.add("tier", "\(store.tier)")
       list.add("region", store.region)
       list.add("zone", store.zone)

@@ -1,0 +1,307 @@
+import Glibc
+import NBDWire
+import Platform
+import Primitives
+import Redirection
+import Ring
+import Stores
+
+/// Remote stores: where directives go, and how connections come and go. Every remote store is owned by one
+/// reactor, which has the only connection; the others send their directives there.
+extension Reactor {
+  /// The reactor that owns a remote store.
+  func owner(of store: StoreID) -> ReactorHandle {
+    environment.reactors[Int(store.rawValue) % environment.reactors.count]
+  }
+
+  /// Begins to serve a remote store that this reactor owns.
+  func openRemote(_ store: NBDStore) throws(SystemError) {
+    let id = store.record.id
+    let channel = RemoteInbox(id, handle)
+    let remote = try RemoteStore(store, channel: channel, unflushedBytes: limits.remoteUnflushedBytes)
+    remotes[Int(id.rawValue)] = remote
+    remoteIDs.append(Int(id.rawValue))
+    store.setChannel(channel)
+    connect(remote)
+  }
+
+  /// Ends serving a remote store; nothing refers to it any more.
+  func closeRemote(_ store: StoreID, _ done: @escaping @Sendable () -> Void) {
+    guard let remote = remotes[Int(store.rawValue)] else { return done() }
+    remote.store.setChannel(nil)
+    remote.channel.close()
+    remote.isLeaving = true
+    remote.whenClosed = done
+    leave(remote, "the store is removed")
+  }
+
+  private func leave(_ remote: RemoteStore, _ why: String) {
+    remote.connector?.stop()
+    remote.connector = nil
+    if remote.socket >= 0 { breakOff(remote, why) } else { remoteClosed(remote) }
+  }
+
+  /// Ends all connections: the reactor is about to end.
+  func leaveRemotes() {
+    for index in remoteIDs {
+      guard let remote = remotes[index], !remote.isLeaving else { continue }
+      remote.channel.close()
+      remote.isLeaving = true
+      leave(remote, "the daemon stops")
+    }
+  }
+
+  /// Answers commands of the control plane that came too late for this reactor.
+  func refuseLateCommands() {
+    for message in handle.inbox.takeAll() {
+      if case .remote(_, .command(_, _, _, let done)) = message { done(-RemoteErrno.shutdown) }
+    }
+  }
+
+  /// Whether connections of remote stores still hold memory that the kernel may write to.
+  var hasRemotesOpen: Bool { remoteIDs.contains { remotes[$0]?.socket ?? -1 >= 0 } }
+
+  // MARK: Requests
+
+  /// Takes a directive for a store that this reactor owns.
+  func submitRemote(_ directive: Directive, for requester: RemoteRequest.Requester) {
+    guard let remote = remotes[Int(directive.store)] else {
+      preconditionFailure("a directive for a store that is gone")
+    }
+    let kind: RemoteRequest.Kind =
+      switch directive.kind {
+      case .read: .read
+      case .write: .write
+      case .zero, .reserve: .zero
+      case .punch: .trim
+      default: .flush
+      }
+    remote.session.accept(
+      unsafe RemoteRequest(
+        kind, for: requester, offset: directive.offset, length: directive.length, buffer: directive.buffer,
+        isDurable: directive.durable, deadline: remoteDeadline))
+    if remote.refusal != nil { remote.session.refuseWaiting() }
+    hasRemoteWork = true
+  }
+
+  /// When a request that begins now has waited for too long.
+  var remoteDeadline: UInt64 {
+    tickNanoseconds + UInt64(limits.remoteHoldSeconds) * 1_000_000_000
+  }
+
+  func take(_ message: RemoteMessage, for store: StoreID) {
+    switch message {
+    case .order(let order):
+      guard remotes[Int(store.rawValue)] != nil else {
+        // A flush that has begun before the store was removed.
+        let end = RemoteMessage.done(token: order.directive.token, result: -RemoteErrno.io)
+        return environment.reactors[Int(order.reactor)].post(.remote(store, end))
+      }
+      submitRemote(order.directive, for: .peer(reactor: order.reactor, token: order.directive.token))
+    case .done(let token, let result): redirector.complete(token, result)
+    case .command(let command, let offset, let length, let done):
+      take(command, for: store, offset: offset, length: length, done)
+    case .connected(let connector, let connection): connected(store, connector, connection)
+    case .failed(let connector, let error):
+      guard let remote = remotes[Int(store.rawValue)], remote.connector === connector else { return }
+      connectionFailed(remote, error)
+    }
+  }
+
+  private func take(
+    _ command: RemoteCommand, for store: StoreID, offset: UInt64, length: UInt64,
+    _ done: @escaping @Sendable (Int32) -> Void
+  ) {
+    guard let remote = remotes[Int(store.rawValue)], !remote.isLeaving else {
+      return done(-RemoteErrno.shutdown)
+    }
+    let kind: RemoteRequest.Kind =
+      switch command {
+      case .discard: .trim
+      case .zero: .zero
+      case .synchronize: .flush
+      }
+    // Giving space back is no reason to wait: it would keep the slots of other stores waiting too.
+    if kind == .trim && !remote.flags.contains(.sendTrim) { return done(0) }
+    guard kind != .trim || remote.isConnected else { return done(-RemoteErrno.notConnected) }
+    let index = remote.session.accept(
+      unsafe RemoteRequest(kind, for: .control, offset: offset, length: length, deadline: remoteDeadline))
+    remote.commands[index] = done
+    if remote.refusal != nil { remote.session.refuseWaiting() }
+    hasRemoteWork = true
+  }
+
+  /// Tells those whose requests have ended.
+  func endRemoteRequests() {
+    hasRemoteWork = false
+    for index in remoteIDs {
+      guard let remote = remotes[index] else { continue }
+      while let request = remote.session.popEnded() { tellEnd(remote, request) }
+    }
+  }
+
+  private func tellEnd(_ remote: RemoteStore, _ index: UInt32) {
+    let (requester, result) = unsafe (
+      remote.session.slots[Int(index)].requester, remote.session.slots[Int(index)].result
+    )
+    switch requester {
+    case .redirector(let token): redirector.complete(token, result)
+    case .peer(let reactor, let token):
+      environment.reactors[Int(reactor)].post(
+        .remote(remote.store.record.id, .done(token: token, result: result)))
+    case .control: remote.commands.removeValue(forKey: index)?(result)
+    case .claim: claimRead(remote, result)
+    case .resend, .pressure: preconditionFailure("the session keeps these for itself")
+    }
+    remote.session.release(index)
+  }
+
+  // MARK: Connections
+
+  private func connect(_ remote: RemoteStore) {
+    guard !remote.isLeaving, !remote.isFenced else { return }
+    do throws(SystemError) {
+      remote.connector = try RemoteConnector.start(remote.store, remote.backoff, inbox: handle.inbox)
+      _ = remote.backoff.next()
+    } catch {
+      // The next tick tries again.
+      remoteLog.error("a remote store can not be connected to", ["cause": error])
+    }
+  }
+
+  private func connected(
+    _ store: StoreID, _ connector: RemoteConnector, _ connection: RemoteConnection
+  ) {
+    guard let remote = remotes[Int(store.rawValue)], remote.connector === connector else {
+      close(connection.socket)
+      return
+    }
+    let isFirst = remote.generation == 0
+    remote.connector = nil
+    remote.refusal = nil
+    remote.take(connection)
+    remote.session.connected(hasForceUnitAccess: remote.flags.contains(.sendFUA))
+    noteStatus(remote, .connected)
+    if !isFirst {
+      remoteLog.info("a remote store is connected again", fields(remote))
+    }
+    armRemoteReceive(remote)
+    hasRemoteWork = true
+  }
+
+  private func connectionFailed(_ remote: RemoteStore, _ error: GnomonError) {
+    let isNews = remote.store.status.lastError != error.description
+    let isRefusal = error.code != .unavailable
+    noteStatus(remote, isRefusal ? .refused : .reconnecting, error: error.description)
+    if isNews {
+      remoteLog.warning(
+        isRefusal ? "a remote store must not be used" : "a remote store can not be reached",
+        ["store": remote.store.record.name, "uri": remote.store.record.path, "cause": error])
+    }
+    guard isRefusal else {
+      remote.refusal = nil
+      return
+    }
+    remote.refusal = error
+    remote.session.refuseWaiting()
+    hasRemoteWork = true
+  }
+
+  /// Gives a connection up. What had no answer is sent again over the next one.
+  func breakOff(_ remote: RemoteStore, _ why: String) {
+    guard remote.isConnected else { return }
+    remote.isClosing = true
+    if !remote.isLeaving {
+      noteStatus(remote, remote.isFenced ? .refused : .reconnecting, error: why, isBreak: true)
+      remoteLog.warning(
+        "the connection of a remote store is broken",
+        ["store": remote.store.record.name, "uri": remote.store.record.path, "cause": why])
+    }
+    _ = shutdown(remote.socket, Int32(SHUT_RDWR))
+    closeRemoteIfDone(remote)
+  }
+
+  /// Closes a broken connection when the kernel has let go of it.
+  func closeRemoteIfDone(_ remote: RemoteStore) {
+    guard remote.isClosing, !remote.isSending, !remote.isReceiving else { return }
+    close(remote.socket)
+    remote.socket = -1
+    remote.isClosing = false
+    remote.beingSent.removeAll(keepingCapacity: true)
+    remote.session.disconnected()
+    _ = remote.session.expire(at: tickNanoseconds)
+    if remote.refusal != nil { remote.session.refuseWaiting() }
+    hasRemoteWork = true
+    if remote.isLeaving { return remoteClosed(remote) }
+    if MonotonicClock.nanoseconds() - remote.connectedNanoseconds >= RemoteStore.goodNanoseconds {
+      remote.backoff.reset()
+    }
+    connect(remote)
+  }
+
+  private func remoteClosed(_ remote: RemoteStore) {
+    remote.session.refuseWaiting()
+    endRemoteRequests()
+    guard let done = remote.whenClosed else { return }
+    let index = Int(remote.store.record.id.rawValue)
+    remotes[index] = nil
+    remoteIDs.removeAll { $0 == index }
+    done()
+  }
+
+  // MARK: Time
+
+  /// Once a second: deadlines and the claim.
+  func remotesTicked() {
+    for index in remoteIDs {
+      guard let remote = remotes[index] else { continue }
+      if remote.session.expire(at: tickNanoseconds) {
+        breakOff(remote, "no answer for \(limits.remoteHoldSeconds) s")
+      }
+      if remote.socket < 0 && remote.connector == nil { connect(remote) }
+      if remote.session.isIdle { remote.session.trimMemory() }
+      remote.ticksToClaimCheck -= 1
+      if remote.ticksToClaimCheck <= 0 { checkClaim(remote) }
+      hasRemoteWork = true
+    }
+  }
+
+  private func checkClaim(_ remote: RemoteStore) {
+    guard remote.isConnected, !remote.isCheckingClaim else { return }
+    remote.ticksToClaimCheck = RemoteStore.claimCheckTicks
+    remote.isCheckingClaim = true
+    remote.session.accept(
+      unsafe RemoteRequest(
+        .read, for: .claim, offset: NBDStore.claimRange.offset, length: UInt64(NBDStore.claimRange.bytes),
+        buffer: remote.claimBlock, deadline: remoteDeadline))
+  }
+
+  private func claimRead(_ remote: RemoteStore, _ result: Int32) {
+    remote.isCheckingClaim = false
+    guard result == NBDStore.claimRange.bytes else { return }
+    let block = unsafe UnsafeRawBufferPointer(start: remote.claimBlock, count: NBDStore.claimRange.bytes)
+    guard let refusal = unsafe remote.store.refusal(ofClaim: block) else { return }
+    remoteLog.error(
+      "a remote store must not be used any more", ["store": remote.store.record.name, "cause": refusal])
+    remote.isFenced = true
+    remote.refusal = refusal
+    breakOff(remote, refusal.description)
+  }
+
+  private func noteStatus(
+    _ remote: RemoteStore, _ state: RemoteStatus.State, error: String? = nil, isBreak: Bool = false
+  ) {
+    var status = remote.store.status
+    if status.state != state {
+      status.state = state
+      status.sinceNanoseconds = MonotonicClock.nanoseconds()
+    }
+    if isBreak { status.breaks += 1 }
+    if let error { status.lastError = error }
+    remote.store.status = status
+  }
+
+  private func fields(_ remote: RemoteStore) -> KeyValuePairs<String, any Sendable> {
+    ["store": remote.store.record.name, "uri": remote.store.record.path]
+  }
+}

@@ -1,0 +1,286 @@
+import ExtentMap
+import NBDWire
+import Platform
+import Primitives
+
+/// Writes to extents with shadows.
+///
+/// Each goes to all synced copies. It holds a lock on its blocks until all of them have it, so writes that
+/// overlap reach every copy in the same order (invariant 4). The first one since the extent came to rest
+/// waits until the catalog knows that the copies may differ (invariant 5). A copy that it does not reach
+/// lacks it from then on, and is neither read there nor written to until it has been filled again (invariant
+/// 6). If that was the live copy, a shadow takes its place, and the write is acknowledged once the catalog
+/// has that.
+extension Redirector {
+  /// Starts a part in an extent with shadows, on which the operation is counted as a writer.
+  func tryCopies(_ index: UInt32, _ extent: UInt64, _ entry: MapEntry, _ line: ShadowLine) {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    if line.hasShadows && !line.isActive {
+      unpin(index, extent)
+      activate(index, extent, line)
+      return
+    }
+    line.touch()
+    let part = unsafe PartGeometry(start: op.pointee.cursor, length: op.pointee.partLength)
+    guard shared.ranges.tryLock(extent, of: view, blocks: part.blocks) else {
+      unpin(index, extent)
+      park(index)
+      return
+    }
+    unsafe op.pointee.holdsRange = true
+    chooseCopies(index, entry, line)
+    if view.entry(extent).address != entry.address {
+      // Another write has had a shadow take over just now: what was seen of the copies does not fit together.
+      unlockRange(index, extent)
+      unpin(index, extent)
+      tryPart(index)
+      return
+    }
+    guard unsafe op.pointee.copies.count > 0 else {
+      // Nothing that can be written is equal to the live copy.
+      unsafe op.pointee.error = .io
+      unlockRange(index, extent)
+      unpin(index, extent)
+      finishPiece(index)
+      return
+    }
+    let isDurable = unsafe op.pointee.flags.contains(.durable) && op.pointee.kind == .write
+    unsafe op.pointee.isSelfDurable =
+      isDurable && !entry.isUncommitted && op.pointee.copies.contains(entry.address)
+    if part.hasEdges { readEdges(index, part) } else { transfer(index, part) }
+  }
+
+  /// Which copies are written: the live one and the shadows that are equal to it.
+  private func chooseCopies(_ index: UInt32, _ entry: MapEntry, _ line: ShadowLine) {
+    let op = unsafe operation(index)
+    var copies = CopySet()
+    var (isLeftOut, isSyncedLeftOut) = (false, false)
+    let hasHeir = shared.changes.heir(line) { !isAvoided($0.store) } != nil
+    if isAvoided(entry.store) && (hasHeir || shared.stores.hasFailed(entry.store)) {
+      isLeftOut = true
+    } else {
+      // Slow is better than not at all.
+      copies.insert(entry.address)
+    }
+    let mirrors = unsafe op.pointee.view.marks.protection == .sync
+    for number in 0..<ShadowLine.shadowsMax {
+      let shadow = line.shadow(number)
+      guard shadow.exists else { continue }
+      // Without a live copy that can be written, a shadow has to do for it, whatever the policy.
+      if mirrors || copies.count == 0, line.isSynced(number), !isAvoided(shadow.address.store) {
+        copies.insert(shadow.address)
+      } else {
+        isLeftOut = true
+        if line.isSynced(number) { isSyncedLeftOut = true }
+      }
+    }
+    unsafe op.pointee.live = entry.address
+    unsafe op.pointee.copies = copies
+    unsafe op.pointee.skipsCopies = isLeftOut
+    if isSyncedLeftOut {
+      // Before it begins: nobody must have the shadow take over meanwhile.
+      let (view, start) = unsafe (op.pointee.view, op.pointee.cursor)
+      let parts = unsafe view.parts(from: start, to: start + op.pointee.partLength)
+      shared.changes.writeBegins(start >> UInt64(view.extentShift), of: view, reaching: copies, parts: parts)
+    }
+    if copies.count > 0 { choose(copies[0], for: index) }
+  }
+
+  /// Whether a store is written to only where there is no other: it has failed, or has just been too slow and
+  /// still has not done what it was asked for.
+  private func isAvoided(_ store: StoreID) -> Bool {
+    shared.stores.hasFailed(store) || shared.stores.isLate(store)
+  }
+
+  /// The copy that a single directive of the operation is for.
+  func choose(_ copy: MapEntry, for index: UInt32) {
+    let op = unsafe operation(index)
+    unsafe op.pointee.copy = copy.address
+    unsafe op.pointee.store = copy.store
+    unsafe op.pointee.slotOffset = slotOffset(of: copy, op.pointee.view)
+  }
+
+  /// Calls `body` with the store and the slot's offset of every copy that the operation writes: of an extent
+  /// without shadows the only one.
+  func forEachCopy(_ index: UInt32, _ body: (StoreID, UInt64) -> Void) {
+    let op = unsafe operation(index)
+    let copies = unsafe op.pointee.copies
+    if copies.count == 0 {
+      unsafe body(op.pointee.store, op.pointee.slotOffset)
+      return
+    }
+    for number in 0..<copies.count {
+      unsafe body(copies[number].store, slotOffset(of: copies[number], op.pointee.view))
+    }
+  }
+
+  /// A copy can not be written; the operation goes on with the others.
+  ///
+  /// - Returns: false if there is none, or it has to begin again in another way.
+  func leaveCopy(_ index: UInt32, in store: StoreID, _ result: Int32) -> Bool {
+    let op = unsafe operation(index)
+    guard unsafe op.pointee.copies.count > 0, unsafe op.pointee.step == .transferring,
+      unsafe op.pointee.kind == .write || op.pointee.kind == .zero && result != -StoreErrno.notSupported
+    else { return false }
+    unsafe op.pointee.copies.remove(in: store)
+    unsafe op.pointee.skipsCopies = true
+    return unsafe op.pointee.copies.count > 0
+  }
+
+  /// The blocks that are covered in part can not be read from the copy that was chosen.
+  ///
+  /// - Returns: whether another was chosen.
+  func readEdgesElsewhere(_ index: UInt32, _ extent: UInt64) -> Bool {
+    let op = unsafe operation(index)
+    guard unsafe op.pointee.copies.count > 1 else { return false }
+    let bad = unsafe op.pointee.copies[0]
+    noteUnreadable(index, extent, bad)
+    unsafe op.pointee.copies.remove(in: bad.store)
+    unsafe op.pointee.skipsCopies = true
+    unsafe choose(op.pointee.copies[0], for: index)
+    unsafe op.pointee.result = 0
+    return true
+  }
+
+  // MARK: The end of a write
+
+  /// All directives of a write to an extent with shadows have ended.
+  func finishCopies(_ index: UInt32, _ extent: UInt64) {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    // A store may have failed meanwhile, and whoever said so may have been here before.
+    for number in (0..<(unsafe op.pointee.copies.count)).reversed() {
+      let store = unsafe op.pointee.copies[number].store
+      guard shared.stores.hasFailed(store) else { continue }
+      unsafe op.pointee.copies.remove(in: store)
+      unsafe op.pointee.skipsCopies = true
+    }
+    let copies = unsafe op.pointee.copies
+    for number in 0..<copies.count where unsafe !op.pointee.isSelfDurable {
+      shared.stores.markDirty(copies[number].store)
+    }
+    if unsafe op.pointee.skipsCopies {
+      let parts = unsafe view.parts(
+        from: op.pointee.cursor, to: op.pointee.cursor + op.pointee.partLength)
+      let live = unsafe op.pointee.live
+      switch shared.changes.writeEnded(extent, of: view, live: live, reached: copies, parts: parts) {
+      case .kept: break
+      case .promoted:
+        if !Canary.answersBeforePromotion.isOut {
+          unsafe op.pointee.isSelfDurable = false
+          unsafe op.pointee.flags.insert(.needsFlush)
+        }
+      case .lost:
+        if unsafe op.pointee.result == 0 { unsafe op.pointee.result = -StoreErrno.io }
+      }
+      guardLoneCopy(extent, of: view)
+    } else if copies.count == 1, unsafe !op.pointee.isSelfDurable {
+      shared.stores.markDirty(copies[0].store, by: view.marks)
+    }
+    if unsafe op.pointee.flags.contains(.durable) && !op.pointee.isSelfDurable {
+      unsafe op.pointee.flags.insert(.needsFlush)
+    }
+  }
+
+  /// Another copy makes good for what a store fails to make durable, as long as there is another. From now on
+  /// there may be none: then the volume needs the store's next synchronization.
+  func guardLoneCopy(_ extent: UInt64, of view: ExtentMapView) {
+    let entry = view.entry(extent)
+    guard entry.isMapped, let line = view.shadows(of: extent, entry) else { return }
+    if shared.changes.heir(line) != nil { return }
+    shared.stores.markDirty(entry.store, by: view.marks)
+  }
+
+  /// A copy can not be read: it is filled again from another, if there is one.
+  func noteUnreadable(_ index: UInt32, _ extent: UInt64, _ copy: MapEntry) {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    let parts = unsafe view.parts(
+      from: op.pointee.cursor, to: op.pointee.cursor + op.pointee.partLength)
+    shared.changes.readFailed(extent, of: view, at: copy, parts: parts)
+    guardLoneCopy(extent, of: view)
+  }
+
+  // MARK: Activity
+
+  /// Has the catalog know that copies of the extent may differ; then the operation tries again.
+  func activate(_ index: UInt32, _ extent: UInt64, _ line: ShadowLine) {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    // Looked at first: room that there is after this is noticed.
+    let spaceChanges = shared.reclaimer.spaceChanges
+    if shared.changes.isFull {
+      if !waitForChanges(index, since: spaceChanges) { finishPiece(index) }
+      return
+    }
+    shared.changes.beginActivity(extent, of: view, line)
+    if Canary.writesBeforeActivity.isOut {
+      line.becomeActive()
+      tryPart(index)
+      return
+    }
+    unsafe op.pointee.step = .activating
+    wait(forFlush: index)
+  }
+
+  /// The flush that tells the catalog has ended.
+  func endActivation(_ index: UInt32, _ error: NBDErrno?) {
+    let op = unsafe operation(index)
+    if let error {
+      unsafe op.pointee.error = error
+      finishPiece(index)
+    } else {
+      // Not at once: whoever ends flushes holds locks.
+      park(index)
+    }
+  }
+
+  /// Takes the extents that have come to rest out of the activity log: what their shadows lack is told to the
+  /// catalog, which need not suspect them any more. Every second or so.
+  ///
+  /// - Parameter all: does not wait for a flush. Everything is durable, and nobody writes any more.
+  public func sweepActivity(all: Bool = false) {
+    guard shared.changes.activity.count > 0, all || !shared.changes.isFull else { return }
+    let rounds = shared.flushes.rounds
+    shared.changes.activity.sweep(all: all) { active in
+      guard let line = active.view.shadowLine(active.extent), line.isActive || line.isActivating else {
+        return true
+      }
+      if line.isActivating { return false }
+      if line.takeTouched() || active.view.entry(active.extent).writers > 0 { active.quietSince = nil }
+      if !all {
+        guard let quiet = active.quietSince else {
+          active.quietSince = rounds.begun
+          return false
+        }
+        // What the copies were written last is durable once a round has ended that began after it.
+        guard rounds.ended > quiet else { return false }
+      }
+      return endActivity(active, line)
+    }
+  }
+
+  private func endActivity(_ active: ActivityLog.ActiveExtent, _ line: ShadowLine) -> Bool {
+    let (view, extent) = (active.view, active.extent)
+    guard view.closeGate(extent) else { return false }
+    defer {
+      view.openGate(extent)
+      released()
+    }
+    guard view.entry(extent).writers == 0, !line.isTouched, shared.changes.endActivity(extent, of: view, line)
+    else { return false }
+    // Writers that know of no shadow take no locks: nobody is in between now.
+    if !line.hasShadows { view.setShadowed(extent, false) }
+    return true
+  }
+
+  /// A store has failed: what was written to it last may be lost. The extents in question are those in the
+  /// activity log.
+  func dropCopies(in store: StoreID) {
+    shared.changes.activity.forEach { active in
+      shared.changes.storeFailed(store, active.extent, of: active.view)
+      guardLoneCopy(active.extent, of: active.view)
+    }
+  }
+}

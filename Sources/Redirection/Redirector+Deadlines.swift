@@ -1,0 +1,310 @@
+import ExtentMap
+import NBDWire
+import Platform
+import Primitives
+
+/// What takes too long is not waited for if there is another way (invariant 8).
+///
+/// A read is sent to another copy as well, and the first to end answers. A write that one copy has got is
+/// answered without the others: they lack it from then on. Memory stays with what the kernel still works on,
+/// until it gives it back, which may be never.
+extension Redirector {
+  // MARK: Time
+
+  /// The transfer of the chosen copy begins.
+  func beginTiming(_ index: UInt32, isWatched: Bool) {
+    let op = unsafe operation(index)
+    let store = unsafe Int(op.pointee.store.rawValue)
+    unsafe op.pointee.began = now
+    unsafe op.pointee.isOverdue = false
+    readPaces[store].began()
+    guard isWatched, unsafe op.pointee.bufferBytes > 0 else { return }
+    if readDeadlines[store].first == nil && !watchedStores.contains(UInt8(store)) {
+      watchedStores.append(UInt8(store))
+    }
+    readDeadlines[store].append(
+      unsafe DeadlineQueue.Entry(index: index, generation: op.pointee.generation, began: now))
+  }
+
+  /// It has ended. What was overdue, or has failed, says nothing of how fast the store is.
+  func endTiming(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let store = unsafe Int(op.pointee.store.rawValue)
+    if unsafe op.pointee.isOverdue || op.pointee.result != 0 {
+      readPaces[store].endedLate()
+    } else {
+      unsafe readPaces[store].ended(after: now - min(now, op.pointee.began))
+    }
+    unsafe op.pointee.began = 0
+  }
+
+  /// When `checkDeadlines` has something to do; nil if nothing is watched.
+  public var nextDeadline: UInt64? {
+    var next: UInt64?
+    for store in watchedStores {
+      guard let entry = readDeadlines[Int(store)].first else { continue }
+      next = min(next ?? .max, entry.began + readPaces[Int(store)].deadline)
+    }
+    for store in watchedWriteStores {
+      if let entry = writeDeadlines[Int(store)].first { next = min(next ?? .max, entry.due) }
+    }
+    if let due = roundDue { next = min(next ?? .max, due) }
+    return next
+  }
+
+  /// Does without whatever is overdue, where that is possible.
+  public func checkDeadlines() {
+    if !watchedWriteStores.isEmpty {
+      for store in watchedWriteStores { checkWrites(Int(store)) }
+      watchedWriteStores.removeAll { writeDeadlines[Int($0)].first == nil }
+    }
+    if let due = roundDue, now >= due { leaveLateStores() }
+    guard !watchedStores.isEmpty else { return }
+    for store in watchedStores { checkDeadlines(Int(store)) }
+    watchedStores.removeAll { readDeadlines[Int($0)].first == nil }
+  }
+
+  private func checkDeadlines(_ store: Int) {
+    while let entry = readDeadlines[store].first {
+      let op = unsafe operation(entry.index)
+      let isUnderWay =
+        unsafe op.pointee.generation == entry.generation && op.pointee.began == entry.began
+        && op.pointee.step == .transferring && !op.pointee.isOrphan && !op.pointee.isOverdue
+        && Int(op.pointee.store.rawValue) == store
+      if isUnderWay {
+        guard now >= entry.began + readPaces[store].deadline else { return }
+        unsafe op.pointee.isOverdue = true
+        readPaces[store].missedDeadline(at: now)
+        hedge(entry.index)
+      }
+      readDeadlines[store].removeFirst()
+    }
+  }
+
+  // MARK: Writes to several copies
+
+  /// The writes of all copies are about to begin.
+  func beginPending(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let copies = unsafe op.pointee.copies
+    unsafe op.pointee.pending = CopySet()
+    guard copies.count > 1 else { return }
+    unsafe op.pointee.pending = copies
+    unsafe op.pointee.began = now
+    unsafe op.pointee.isOverdue = false
+    var (longest, slowest): (UInt64, Int) = (0, 0)
+    for number in 0..<copies.count {
+      let store = Int(copies[number].store.rawValue)
+      writePaces[store].began()
+      let deadline = writePaces[store].deadline
+      if deadline > longest { (longest, slowest) = (deadline, store) }
+    }
+    watch(index, slowest, due: now + longest)
+  }
+
+  private func watch(_ index: UInt32, _ store: Int, due: UInt64) {
+    let op = unsafe operation(index)
+    if writeDeadlines[store].first == nil && !watchedWriteStores.contains(UInt8(store)) {
+      watchedWriteStores.append(UInt8(store))
+    }
+    unsafe writeDeadlines[store].append(
+      DeadlineQueue.Entry(
+        index: index, generation: op.pointee.generation, began: op.pointee.began, due: due))
+  }
+
+  /// One of them has ended.
+  func endPending(_ index: UInt32, _ store: StoreID, _ result: Int32) {
+    let op = unsafe operation(index)
+    unsafe op.pointee.pending.remove(in: store)
+    if result < 0 {
+      writePaces[Int(store.rawValue)].endedLate()
+    } else {
+      unsafe writePaces[Int(store.rawValue)].ended(after: now - min(now, op.pointee.began))
+    }
+  }
+
+  private func checkWrites(_ store: Int) {
+    while let entry = writeDeadlines[store].first {
+      let op = unsafe operation(entry.index)
+      let isUnderWay =
+        unsafe op.pointee.generation == entry.generation && op.pointee.began == entry.began
+        && op.pointee.pending.count > 0
+      if isUnderWay && now < entry.due { return }
+      writeDeadlines[store].removeFirst()
+      if isUnderWay { writeIsOverdue(entry.index) }
+    }
+  }
+
+  /// Goes on without the copies that have not been written yet, if one has been.
+  private func writeIsOverdue(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let pending = unsafe op.pointee.pending
+    for number in 0..<pending.count {
+      writePaces[Int(pending[number].store.rawValue)].missedDeadline(at: now)
+    }
+    unsafe op.pointee.isOverdue = true
+    leavePending(index)
+  }
+
+  /// Of a write that is overdue, one more copy has been written, or none yet.
+  func leavePending(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let pending = unsafe op.pointee.pending
+    guard canDoWithout(pending, index) else { return }
+    for number in 0..<pending.count {
+      let store = pending[number].store
+      shared.stores.becameLate(store)
+      unsafe op.pointee.copies.remove(in: store)
+      unsafe op.pointee.holds += 1
+    }
+    missedDeadlines.writes += UInt64(pending.count)
+    unsafe op.pointee.late = pending
+    unsafe op.pointee.pending = CopySet()
+    unsafe op.pointee.skipsCopies = true
+    if unsafe op.pointee.parent != Operation.none {
+      unsafe operation(op.pointee.parent).pointee.holds += UInt16(pending.count)
+    }
+    finishTransfer(index)
+  }
+
+  /// Whether a copy that has been written is the live one, or could take its place.
+  private func canDoWithout(_ pending: CopySet, _ index: UInt32) -> Bool {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    let extent = unsafe op.pointee.cursor >> UInt64(view.extentShift)
+    let entry = view.entry(extent)
+    guard let line = view.shadows(of: extent, entry) else { return false }
+    let copies = unsafe op.pointee.copies
+    func has(_ address: MapEntry) -> Bool { copies.contains(address) && !pending.contains(address) }
+    if has(entry.address) { return true }
+    return shared.changes.heir(line, where: has) != nil
+  }
+
+  /// A write that nobody waits for any more has ended.
+  func endLate(_ index: UInt32, _ store: StoreID) {
+    let op = unsafe operation(index)
+    unsafe op.pointee.commandsPending -= 1
+    unsafe op.pointee.late.remove(in: store)
+    writePaces[Int(store.rawValue)].endedLate()
+    shared.stores.madeUp(store)
+    if unsafe op.pointee.late.count == 0 { leaveGracePeriod(index) }
+    if unsafe op.pointee.parent != Operation.none { unsafe letGo(op.pointee.parent) }
+    letGo(index)
+  }
+
+  private func letGo(_ index: UInt32) {
+    let op = unsafe operation(index)
+    unsafe op.pointee.holds -= 1
+    if unsafe op.pointee.holds == 0 && op.pointee.isReleased { release(index) }
+  }
+
+  // MARK: Synchronizations
+
+  /// When the round that this redirector leads is not to wait any longer for some store; nil if it has to:
+  /// there are no copies that could do without.
+  private var roundDue: UInt64? {
+    guard !roundPending.isEmpty, shared.changes.activity.count > 0 else { return nil }
+    return roundPending.map { roundBegan + synchronizationPaces[Int($0.rawValue)].deadline }.min()
+  }
+
+  /// Ends the round without the stores that take too long. What was written there last counts as lacking,
+  /// where there is another copy; who has none waits for the store.
+  private func leaveLateStores() {
+    let late = roundPending.filter { now >= roundBegan + synchronizationPaces[Int($0.rawValue)].deadline }
+    for store in late {
+      roundPending.removeAll { $0 == store }
+      synchronizationPaces[Int(store.rawValue)].missedDeadline(at: now)
+      unsafe lateSynchronizations.append((store, operation(leader).pointee.generation))
+      shared.stores.becameLate(store)
+      shared.stores.setSynchronizing(store, late: true)
+      missedDeadlines.synchronizations += 1
+      dropCopies(in: store)
+      isRoundRepeated = true
+    }
+    if roundPending.isEmpty { endSynchronization() }
+  }
+
+  /// A synchronization that nobody waits for any more has ended.
+  func endLateSynchronization(_ result: Int32, _ store: StoreID) {
+    synchronizationPaces[Int(store.rawValue)].endedLate()
+    noteSynchronization(result, store)
+    shared.stores.setSynchronizing(store, late: false)
+    shared.stores.madeUp(store)
+    // Changes that waited for the store with nobody waiting for them are committed too.
+    if shared.flushes.storeReturned() { leadRound() } else { flushInBackground() }
+  }
+
+  // MARK: Two copies at once
+
+  private func hedge(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    let start = unsafe Block.floor(op.pointee.offset)
+    let end = unsafe Block.ceiling(op.pointee.offset + op.pointee.length)
+    let entry = view.entry(start >> UInt64(view.extentShift))
+    guard unsafe op.pointee.twin == Operation.none, entry.isMapped, entry.isShadowed, hasRoom(pieces: 1),
+      unsafe op.pointee.copies.count < CopySet.countMax
+    else { return }
+    let slow = unsafe op.pointee.copy
+    var tried = unsafe op.pointee.copies
+    if !tried.contains(slow) { tried.insert(slow) }
+    let before = unsafe op.pointee.copies
+    unsafe op.pointee.copies = tried
+    let other = readCopy(index, entry, from: start, to: end)
+    unsafe op.pointee.copies = before
+    guard let other, let buffer = unsafe arena.allocate(bytes: Int(end - start)) else { return }
+    guard hedges.spend() else {
+      unsafe arena.release(buffer, bytes: Int(end - start))
+      return
+    }
+    let second = slab.take()
+    let twin = unsafe operation(second)
+    let generation = unsafe twin.pointee.generation
+    unsafe twin.pointee = op.pointee
+    unsafe twin.pointee.generation = generation
+    unsafe twin.pointee.buffer = buffer
+    unsafe twin.pointee.bufferBytes = Int(end - start)
+    unsafe twin.pointee.copies = tried
+    unsafe twin.pointee.commandsPending = 0
+    unsafe twin.pointee.twin = index
+    unsafe op.pointee.twin = second
+    enterGracePeriod(second)
+    choose(other, for: second)
+    missedDeadlines.hedgedReads += 1
+    startRead(second, isWatched: false)
+  }
+
+  /// One of two reads of the same has ended.
+  ///
+  /// - Returns: whether it answers; otherwise it is gone, and the other goes on alone.
+  func leaveTwin(_ index: UInt32) -> Bool {
+    let op = unsafe operation(index)
+    let twin = unsafe operation(op.pointee.twin)
+    unsafe twin.pointee.twin = Operation.none
+    unsafe op.pointee.twin = Operation.none
+    guard unsafe op.pointee.result == 0 else {
+      let extent = unsafe op.pointee.offset >> UInt64(op.pointee.view.extentShift)
+      let bad = unsafe op.pointee.copy
+      noteUnreadable(index, extent, bad)
+      if unsafe !twin.pointee.copies.contains(bad) && twin.pointee.copies.count < CopySet.countMax {
+        unsafe twin.pointee.copies.insert(bad)
+      }
+      leaveGracePeriod(index)
+      release(index)
+      return false
+    }
+    unsafe twin.pointee.isOrphan = true
+    if unsafe twin.pointee.isOverdue { missedDeadlines.hedgesWon += 1 }
+    return true
+  }
+
+  /// The kernel has given back what somebody else has answered.
+  func endOrphan(_ index: UInt32) {
+    let op = unsafe operation(index)
+    unsafe op.pointee.commandsPending -= 1
+    guard unsafe op.pointee.commandsPending == 0 else { return }
+    unsafe readPaces[Int(op.pointee.store.rawValue)].endedLate()
+    leaveGracePeriod(index)
+    release(index)
+  }
+}

@@ -1,0 +1,169 @@
+import Primitives
+
+/// How fast a store has answered one redirector lately, and how long is too long.
+///
+/// The deadline follows the store's own latency: a multiple of its 99th percentile, which is tracked by
+/// stochastic approximation (up by 2 % when an operation takes longer, down by 2 %/99 when it does not, so
+/// that one in a hundred does). Operations past their deadline do not count: a store that hangs would make
+/// its own excuses.
+struct StorePace {
+  /// How long is too long.
+  struct Patience {
+    /// In units of the 99th percentile.
+    let factor: UInt64
+    /// The least time to wait in nanoseconds, and the most: noise of the machine below, a human's patience
+    /// above.
+    let least: UInt64
+    let most: UInt64
+
+    /// A read costs little to be sent again.
+    static let read = Patience(factor: 2, least: 1_000_000, most: 500_000_000)
+    /// After a write its copy has to be filled again.
+    static let write = Patience(factor: 4, least: 20_000_000, most: 2_000_000_000)
+    /// Likewise all copies that were written to since the synchronization before.
+    static let synchronization = Patience(factor: 4, least: 40_000_000, most: 5_000_000_000)
+  }
+
+  private let patience: Patience
+  /// Smoothed latency in nanoseconds; 0 before the first operation.
+  private(set) var latency: UInt64 = 0
+  /// The 99th percentile in nanoseconds.
+  private(set) var tail: UInt64 = 0
+  /// Operations under way.
+  private(set) var inFlight = 0
+  /// Until then others are preferred: it has missed a deadline.
+  private(set) var suspectUntil: UInt64 = 0
+  private var suspicions: UInt64 = 0
+  /// Operations in a row that were not overdue.
+  private var punctual = 0
+
+  /// A percentile before there is one: a slow disk's.
+  private static let tailAtFirst: UInt64 = 25_000_000
+  /// How long a first missed deadline is held against the store; each further one doubles it.
+  private static let suspicion: UInt64 = 250_000_000
+  private static let doublingsMax: UInt64 = 7
+  /// Operations in time after which one missed deadline is forgotten.
+  private static let punctualForForgiveness = 1024
+
+  init(_ patience: Patience) {
+    self.patience = patience
+  }
+
+  /// Nanoseconds after which an operation is overdue.
+  var deadline: UInt64 {
+    let tail = tail == 0 ? Self.tailAtFirst : tail
+    return min(max(tail * patience.factor, patience.least), patience.most)
+  }
+
+  /// Nanoseconds that one more operation is expected to take.
+  var expected: UInt64 { latency * UInt64(inFlight + 1) }
+
+  func isSuspect(at now: UInt64) -> Bool { now < suspectUntil }
+
+  mutating func began() {
+    inFlight += 1
+  }
+
+  /// An operation has ended in time.
+  mutating func ended(after nanoseconds: UInt64) {
+    inFlight -= 1
+    // Smoothed over 16 operations.
+    latency = latency == 0 ? nanoseconds : latency - latency / 16 + nanoseconds / 16
+    if tail == 0 {
+      tail = max(nanoseconds, 1000) * 2
+    } else if nanoseconds > tail {
+      tail += tail / 50 + 1
+    } else {
+      tail -= tail / 4950
+    }
+    punctual += 1
+    if punctual == Self.punctualForForgiveness {
+      punctual = 0
+      suspicions -= min(suspicions, 1)
+    }
+  }
+
+  /// An operation has ended after its deadline, or failed.
+  mutating func endedLate() {
+    inFlight -= 1
+  }
+
+  /// A deadline was missed.
+  mutating func missedDeadline(at now: UInt64) {
+    punctual = 0
+    guard !isSuspect(at: now) else { return }
+    suspectUntil = now + Self.suspicion << min(suspicions, Self.doublingsMax)
+    suspicions += 1
+  }
+}
+
+/// How many reads may be sent twice: a share of all reads, and a burst when a store begins to hang.
+struct HedgeBudget {
+  private var tokens = Self.burst * Self.cost
+  /// One hedge for so many reads: 5 %.
+  private static let cost = 20
+  private static let burst = 256
+
+  mutating func earn() {
+    if tokens < Self.burst * Self.cost { tokens += 1 }
+  }
+
+  mutating func spend() -> Bool {
+    guard tokens >= Self.cost else { return false }
+    tokens -= Self.cost
+    return true
+  }
+}
+
+/// Operations in the order in which they began, of one store and kind, for finding those that are overdue. An
+/// entry outlives its operation: whoever looks compares the generation.
+struct DeadlineQueue {
+  struct Entry {
+    var index: UInt32
+    var generation: UInt32
+    var began: UInt64
+    /// Of writes: when it is overdue.
+    var due: UInt64 = 0
+  }
+
+  private var entries: [Entry] = []
+  private var head = 0
+
+  var first: Entry? { head < entries.count ? entries[head] : nil }
+
+  mutating func append(_ entry: Entry) {
+    entries.append(entry)
+  }
+
+  mutating func removeFirst() {
+    head += 1
+    // Amortised: half of the array is behind.
+    if head >= 64 && head * 2 >= entries.count {
+      entries.removeSubrange(..<head)
+      head = 0
+    }
+  }
+}
+
+/// How often a redirector did without something that took too long.
+public struct MissedDeadlines: Sendable, Equatable {
+  /// Reads that were sent to a second copy.
+  public var hedgedReads: UInt64 = 0
+  /// Those of them that the second copy answered.
+  public var hedgesWon: UInt64 = 0
+  /// Writes of one copy that others had.
+  public var writes: UInt64 = 0
+  /// Synchronizations of one store.
+  public var synchronizations: UInt64 = 0
+
+  /// None.
+  public init() {}
+
+  /// Adds another's.
+  public mutating func add(_ other: MissedDeadlines) {
+    hedgedReads += other.hedgedReads
+    hedgesWon += other.hedgesWon
+    writes += other.writes
+    synchronizations += other.synchronizations
+  }
+}

@@ -1,0 +1,48 @@
+public import Primitives
+
+/// What is to become of the copies of an extent.
+public enum MoveKind: String, Sendable, CaseIterable {
+  /// Another store gets a synced shadow.
+  case replicate
+  /// A copy goes to another store, and its slot is given back.
+  case migrate
+  /// A store's shadow, which lacks something, is made equal again.
+  case resync
+  /// A synced shadow becomes the live copy; the old live copy stays as a shadow.
+  case promote
+  /// A store's shadow is given up.
+  case drop
+}
+
+/// One unit of background work on one extent.
+public struct Move: Sendable, Equatable {
+  /// Whose extent it is.
+  public var volume: VolumeID
+  /// Its index in the volume.
+  public var extent: UInt64
+  /// What is done.
+  public var kind: MoveKind
+  /// The store that gets, promotes or gives up a copy.
+  public var target: StoreID
+  /// Of a migration: the store that gives up its copy.
+  public var source: StoreID?
+  /// Whether that copy is the live one.
+  public var isSourceLive: Bool
+  /// Why, in words for people.
+  public var reason: String
+
+  /// A move; `source` is needed for a migration.
+  public init(
+    _ kind: MoveKind, volume: VolumeID, extent: UInt64, to target: StoreID, from source: StoreID? = nil,
+    isSourceLive: Bool = true, reason: String
+  ) {
+    precondition(kind != .migrate || source != nil, "a migration comes from somewhere")
+    self.volume = volume
+    self.extent = extent
+    self.kind = kind
+    self.target = target
+    self.source = source
+    self.isSourceLive = isSourceLive
+    self.reason = reason
+  }
+}

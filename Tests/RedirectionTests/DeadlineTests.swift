@@ -1,0 +1,102 @@
+import ExtentMap
+import NBDWire
+import Primitives
+import Shadowing
+import Simulation
+import Testing
+
+@testable import Redirection
+
+private let extent = World.extentBytes
+private let block = World.blockBytes
+
+/// A store that hangs does not hang who has another copy (invariant 8).
+@Suite struct DeadlineTests {
+  private static func mirrored() throws -> World {
+    let world = try World.small(stores: [8, 8])
+    #expect(try world.perform(.write, 0, extent) == nil)
+    #expect(try world.move(.replicate, to: 1).end == .done)
+    #expect(try world.perform(.write, 0, block) == nil)
+    #expect(try world.perform(.flush) == nil)
+    return world
+  }
+
+  @Test func aReadThatHangsIsAnsweredByTheOtherCopy() throws {
+    let world = try Self.mirrored()
+    world.holds = { $0.directive.kind == .read && $0.directive.store == 0 }
+    let reads = try (0..<8).map { try world.begin(.read, $0 * block, block) }
+    try world.exhaust()
+    #expect(reads.allSatisfy { world.outcomes[$0] == .some(nil) })
+    let missed = world.redirectors[0].missedDeadlines
+    #expect(missed.hedgedReads > 0 && missed.hedgesWon == missed.hedgedReads)
+    // The hanging store is left alone for a while: no further read is sent twice.
+    #expect(try world.perform(.read, 0, block) == nil)
+    #expect(world.redirectors[0].missedDeadlines == missed)
+    #expect(!world.redirectors[0].isIdle)
+    world.letGo()
+    try world.verifyAtRest()
+  }
+
+  @Test func aWriteThatHangsInOneCopyIsAnsweredByTheOther() throws {
+    for slow in [UInt8(0), 1] {
+      let world = try Self.mirrored()
+      world.holds = { $0.directive.kind == .write && $0.directive.store == slow }
+      let write = try world.begin(.write, 2 * block, block)
+      try world.exhaust()
+      #expect(world.outcomes[write] == .some(nil))
+      #expect(world.redirectors[0].missedDeadlines.writes == 1)
+      #expect(world.volumes[0].map.view.entry(0).store.rawValue == 1 - slow)
+      #expect(world.shared.stores.isLate(StoreID(rawValue: slow)))
+      // Later writes do not wait for it; and nothing is filled there as long as the old write may land on it.
+      #expect(try world.perform(.write, 2 * block, block) == nil)
+      let number = world.begin(
+        Move(
+          .resync, volume: VolumeID(rawValue: 1), extent: 0, to: StoreID(rawValue: slow), reason: "a test"))
+      for _ in 0..<500 { try world.step() }
+      #expect(number > 0 && !world.shadows()!.isSynced(0))
+      world.letGo()
+      try world.settle()
+      #expect(world.shadows()!.isSynced(0))
+      try world.verifyAtRest()
+    }
+  }
+
+  @Test func aSynchronizationThatHangsDoesNotHoldUpWhoHasAnotherCopy() throws {
+    let world = try Self.mirrored()
+    #expect(try world.perform(.write, 0, block) == nil)
+    world.holds = { $0.directive.kind == .synchronize && $0.directive.store == 0 }
+    let flush = try world.begin(.flush)
+    try world.exhaust()
+    #expect(world.outcomes[flush] == .some(nil))
+    #expect(world.redirectors[0].missedDeadlines.synchronizations == 1)
+    #expect(world.volumes[0].map.view.entry(0).store.rawValue == 1)
+    // What it was written last may be lost with it.
+    try world.crash()
+    try world.verifyAtRest()
+  }
+
+  @Test func aSynchronizationThatHangsHoldsUpWhoHasNoOtherCopy() throws {
+    let world = try Self.mirrored()
+    // The second extent lies on store 0 alone.
+    #expect(try world.perform(.write, extent, block) == nil)
+    world.holds = { $0.directive.kind == .synchronize && $0.directive.store == 0 }
+    let flush = try world.begin(.flush)
+    try world.exhaust()
+    #expect(!world.isAnswered(flush))
+    world.letGo()
+    try world.settle()
+    #expect(world.outcomes[flush] == .some(nil))
+    try world.verifyAtRest()
+  }
+
+  @Test func whereThereIsNoShadowNothingHasADeadline() throws {
+    let world = try World.small(stores: [8, 8])
+    #expect(try world.perform(.write, 0, extent) == nil)
+    world.hold(.read)
+    let read = try world.begin(.read, 0, block)
+    try world.exhaust()
+    #expect(!world.isAnswered(read) && world.redirectors[0].nextDeadline == nil)
+    world.letGo()
+    try world.settle()
+  }
+}
