@@ -51,13 +51,14 @@ let package = Package(
     layer("Redirection", ["Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
     layer("Forecasting", []),
     layer("Health", ["Forecasting", "Measurement", "Primitives"]),
-    layer("Shadowing", ["Redirection", "Primitives"]),
+    layer("Shadowing", ["Redirection", "ExtentMap", "Primitives"]),
     layer("NBDService", ["Redirection", "Stores", "ExtentMap", "NBDWire", "Ring", "Platform", "Primitives"]),
     layer("HTTPService", ["CMicroHTTPD", "NBDWire", "Platform", "Primitives"]),
     layer(
       "Daemon",
       [
-        "HTTPService", "NBDService", "Shadowing", "NBDWire", "Redirection", "Stores", "Catalog", "ExtentMap", "Platform",
+        "HTTPService", "NBDService", "Shadowing", "NBDWire", "Redirection", "Stores", "Catalog", "ExtentMap",
+        "Platform",
         "Primitives",
       ]),
     .executableTarget(
@@ -85,18 +86,28 @@ let package = Package(
     tests(
       "Redirection",
       [
-        "TestSupport", "Simulation", "Shadowing", "Redirection", "ExtentMap", "NBDWire", "Platform", "Primitives",
+        "TestSupport", "Simulation", "Shadowing", "Redirection", "ExtentMap", "NBDWire", "Platform",
+        "Primitives",
       ]),
+    tests("Shadowing", ["Shadowing", "Redirection", "ExtentMap", "Primitives"]),
     tests("Simulation", ["Simulation", "gnomon-sim", "NBDWire", "Platform", "Primitives"]),
     .target(
       name: "TestSupport", dependencies: ["HTTPService", "Platform", "Primitives"], path: "Tests/TestSupport"),
     tests(
       "NBDService",
-      ["TestSupport", "NBDService", "Redirection", "Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
+      [
+        "TestSupport", "NBDService", "Redirection", "Stores", "ExtentMap", "NBDWire", "Platform",
+        "Primitives",
+      ]),
     tests("HTTPService", ["TestSupport", "HTTPService", "Platform", "Primitives"]),
     tests(
       "CommandLine", ["TestSupport", "gnomon", "Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),
-    tests("Daemon", ["TestSupport", "Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),
+    tests(
+      "Daemon",
+      [
+        "TestSupport", "Daemon", "HTTPService", "Shadowing", "Redirection", "Stores", "Platform",
+        "Primitives",
+      ]),
     tests("Tidy", []),
 
     // What fuzzing runs, and the replay of its corpus.

@@ -14,7 +14,10 @@ enum APITarget {
     let body = Array(input.dropFirst(line.count + 1))
     if let store = try read(body, StoreRequest.init(json:)) { try checkStore(store) }
     if let volume = try read(body, VolumeRequest.init(json:)) { try checkVolume(volume) }
-    if let change = try read(body, VolumeChange.init(json:)) { try checkSize(change.sizeBytes) }
+    if case .size(let change) = try read(body, VolumePatch.init(json:)) { try checkSize(change.sizeBytes) }
+    _ = try read(body, StoreChange.init(json:))
+    _ = try read(body, MoveRequest.init(json:))
+    if let set = try? ExtentSet(parsing: String(decoding: body, as: UTF8.self)) { try checkExtents(set) }
   }
 
   private static func checkPath(_ path: String) throws(PropertyFailure) {
@@ -28,8 +31,20 @@ enum APITarget {
       case .volumes: "/v1/volumes"
       case .store(let name): "/v1/stores/" + PercentCoding.encode(name)
       case .volume(let name): "/v1/volumes/" + PercentCoding.encode(name)
+      case .extents(let volume, let extents):
+        "/v1/volumes/" + PercentCoding.encode(volume) + "/extents/" + PercentCoding.encode(extents)
+      case .jobs: "/v1/jobs"
+      case .job(let number): "/v1/jobs/\(number)"
       }
     try require(Route(path: canonical) == route, "\(path) is not the same as \(canonical)")
+  }
+
+  /// Extents that are named are in order, and none twice.
+  private static func checkExtents(_ set: ExtentSet) throws(PropertyFailure) {
+    guard let ranges = set.ranges else { return }
+    for (range, next) in zip(ranges, ranges.dropFirst()) {
+      try require(range.upperBound < next.lowerBound, "\(range) before \(next)")
+    }
   }
 
   /// The request of a body; nil if it is refused. One that is accepted must survive being written.

@@ -12,6 +12,7 @@ final class Daemon {
   private let pool: Pool
   private let listeners: Listeners
   private let reactors: [ReactorHandle]
+  private let mover: Mover
   private let server: HTTPServer
   private let log = Log("daemon")
 
@@ -42,9 +43,10 @@ final class Daemon {
       pool.close()
       throw error
     }
+    mover = Mover(pool, configuration.moves)
     do throws(GnomonError) {
       let control = PoolControl(
-        pool, configuration: configuration, listeners: listeners.endpoints.map(\.description))
+        pool, mover, configuration: configuration, listeners: listeners.endpoints.map(\.description))
       server = try HTTPServer(listening: configuration.api.listen, control: control)
     } catch {
       Self.stop(reactors)
@@ -52,6 +54,7 @@ final class Daemon {
       pool.close()
       throw error
     }
+    mover.start()
   }
 
   private static func startReactors(
@@ -137,6 +140,8 @@ final class Daemon {
   /// - Returns: whether everything was flushed.
   func shutDown() -> Bool {
     server.stop()
+    // No step of a move may be under way when the reactors end.
+    let isMoverDone = waiting("moves under way did not end in time") { mover.stop($0) }
     let reactors = reactors
     let isDrained = waiting("requests in flight did not end in time") { done in
       let left = Countdown(reactors.count, done)
@@ -146,21 +151,40 @@ final class Daemon {
     // Clients that come until here are turned away by the reactors.
     listeners.close()
     let failure = Outcome()
-    let isFlushed = waiting("the last flush did not end in time") { done in
+    var isFlushed = flush(failure)
+    if isMoverDone && isDrained && isFlushed && failure.value == nil { isFlushed = endActivity(failure) }
+    if let cause = failure.value { log.error("the last flush has failed", ["cause": cause]) }
+    // A reactor that hangs in a request can not be stopped; the process ends anyway.
+    guard isMoverDone && isDrained && isFlushed else { return false }
+    Failpoint.lastFlushDone.pass()
+    Self.stop(reactors)
+    pool.close()
+    log.info("stopped")
+    return failure.value == nil
+  }
+
+  /// Makes everything durable that has been written.
+  private func flush(_ failure: Outcome) -> Bool {
+    waiting("the last flush did not end in time") { done in
       reactors[0].post(
         .flush(nil) {
           failure.set($0.map { "\($0)" })
           done()
         })
     }
-    if let cause = failure.value { log.error("the last flush has failed", ["cause": cause]) }
-    // A reactor that hangs in a request can not be stopped; the process ends anyway.
-    guard isDrained && isFlushed else { return false }
-    Failpoint.lastFlushDone.pass()
-    Self.stop(reactors)
-    pool.close()
-    log.info("stopped")
-    return failure.value == nil
+  }
+
+  /// All copies are at rest and durable: the catalog is told, so that the next start suspects none of them.
+  private func endActivity(_ failure: Outcome) -> Bool {
+    let count = pool.shared.changes.activity.count
+    guard count > 0 else { return true }
+    let isSwept = waiting("the activity log was not closed in time") { done in
+      reactors[0].post(.endActivity(done))
+    }
+    guard isSwept && flush(failure) else { return false }
+    log.info(
+      "the activity log is closed", ["extents": count, "left": pool.shared.changes.activity.count])
+    return true
   }
 
   private func waiting(_ complaint: String, _ start: (@escaping @Sendable () -> Void) -> Void) -> Bool {

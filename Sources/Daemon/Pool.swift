@@ -62,6 +62,7 @@ final class Pool: PoolBackground {
       shared.placement.add(
         store.record.id, tier: store.record.tier, holdsLiveCopies: store.mayHoldLiveCopies,
         allocator: allocator)
+      shared.placement.setExcluded(store.record.id, store.record.isDraining)
     }
     try maps.checkStores(
       stores.keys, volatile: stores.values.filter { !$0.mayHoldLiveCopies }.map(\.record.id))
@@ -137,13 +138,15 @@ final class Pool: PoolBackground {
     openStores.withLock { $0[id] = store }
   }
 
-  /// Whether a store's copies are being moved away: it gets no new ones.
+  /// Whether a store's copies are being moved away: it gets no new ones. It is the catalog that has it for
+  /// good.
   func isDraining(_ id: StoreID) -> Bool { draining.withLock { $0.contains(id) } }
 
   func setDraining(_ id: StoreID, _ isDraining: Bool) {
     draining.withLock { set in
       if isDraining { set.insert(id) } else { set.remove(id) }
     }
+    shared.placement.setExcluded(id, isDraining)
   }
 
   var reactors: [ReactorHandle] {
@@ -292,5 +295,6 @@ final class Pool: PoolBackground {
 /// Error numbers that the background work reports to the data path.
 enum ErrorNumber {
   static let io: Int32 = 5
+  static let noMemory: Int32 = 12
   static let noSpace: Int32 = 28
 }

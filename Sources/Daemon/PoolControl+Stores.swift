@@ -53,6 +53,7 @@ extension PoolControl {
     guard store.mayHoldLiveCopies else { return }
     pool.shared.placement.add(
       store.record.id, tier: store.record.tier, allocator: SlotAllocator(capacityBytes: store.capacityBytes))
+    pool.shared.placement.setExcluded(store.record.id, pool.isDraining(store.record.id))
   }
 
   /// Every reactor must know the way before the first flush or extent reaches the store.
@@ -83,6 +84,11 @@ extension PoolControl {
         .conflict, "store \(name) has failed", cause: "volumes miss what it lost",
         remedy: "start the daemon again first")
     }
+    if let job = mover.drain(of: id), pool.shared.placement.space(of: id).usedBytes > 0 {
+      throw GnomonError(
+        .conflict, "store \(name) is still being drained", cause: job.progress.complaint,
+        remedy: "wait for it: `gnomon store drain \(name) --wait`")
+    }
     // What a trim or a deletion has freed is on its way back: let it arrive.
     try await flush()
     await waitForReclaim { pool.shared.placement.space(of: id).usedBytes == 0 }
@@ -90,7 +96,7 @@ extension PoolControl {
     guard used == 0 else {
       throw GnomonError(
         .conflict, "store \(name) is not empty", cause: "\(ByteSize(rawValue: used)) lie on it",
-        remedy: "delete the volumes that use it, or trim them")
+        remedy: "move it elsewhere: `gnomon store drain \(name) --wait`")
     }
     do throws(GnomonError) {
       let removal = Mutex(await pool.catalogThread.perform { pool.catalog.beginRemoval(of: id) })
@@ -106,6 +112,7 @@ extension PoolControl {
     pool.shared.stores.remove(id)
     await tellReactors(id, access: nil)
     pool.setStore(id, nil)
+    pool.setDraining(id, false)
     store.unlock()
   }
 }

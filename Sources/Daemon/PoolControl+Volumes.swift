@@ -71,7 +71,8 @@ extension PoolControl {
   private func shrink(_ volume: Volume, to sizeBytes: UInt64, force: Bool) async throws(GnomonError) {
     try takeOffline(volume, "shrunk")
     defer { pool.exports.add(volume) }
-    try await flush(volume)
+    await mover.exclude(volume.id)
+    defer { mover.include(volume.id) }
     let count = Self.extentCount(of: volume, sizeBytes: sizeBytes)
     let tail = Tail(of: volume, sizeBytes: sizeBytes)
     guard force || (tail == nil && volume.map.isUnmapped(from: count)) else {
@@ -80,6 +81,23 @@ extension PoolControl {
         cause: "it has \(ByteSize(rawValue: volume.sizeBytes)), and what lies beyond the end would be lost",
         remedy: "repeat it with --force if that is wanted")
     }
+    // What is cleared beyond the new end must not come back from a shadow; new ones are made later.
+    if tail != nil { try await mover.dropShadows(of: volume, sizeBytes / volume.extentBytes) }
+    let cut = count..<volume.map.extentCount
+    try await forgettingActivity(of: volume, from: count) { () throws(GnomonError) in
+      try await flush(volume)
+      try await cutOff(volume, tail, sizeBytes: sizeBytes, force: force)
+    }
+    volume.sizeBytes = sizeBytes
+    volume.map.shrink(to: count)
+    pool.purgeInBackground()
+    pool.releaseInBackground(cut, of: volume)
+    await waitForReclaim()
+  }
+
+  private func cutOff(
+    _ volume: Volume, _ tail: Tail?, sizeBytes: UInt64, force: Bool
+  ) async throws(GnomonError) {
     let pool = pool
     if let tail {
       // First: growing again must not bring it back, even after a crash.
@@ -94,12 +112,21 @@ extension PoolControl {
     try await pool.catalogThread.perform { () throws(GnomonError) in
       try pool.catalog.resize(volume: volume.id, sizeBytes: sizeBytes, dropping: force)
     }
-    volume.sizeBytes = sizeBytes
-    let cut = count..<volume.map.extentCount
-    volume.map.shrink(to: count)
-    pool.purgeInBackground()
-    pool.releaseInBackground(cut, of: volume)
-    await waitForReclaim()
+  }
+
+  /// Runs what takes extents away from an excluded volume: that they are active is forgotten before its last
+  /// flush, so that nobody tells the catalog about it afterwards. If it fails, they are as they were.
+  private func forgettingActivity(
+    of volume: Volume, from first: UInt64, _ body: () async throws(GnomonError) -> Void
+  ) async throws(GnomonError) {
+    let activity = pool.shared.changes.activity
+    let forgotten = activity.forget(volume.id, from: first)
+    do throws(GnomonError) {
+      try await body()
+    } catch {
+      for extent in forgotten { activity.insert(extent) }
+      throw error
+    }
   }
 
   private static func extentCount(of volume: Volume, sizeBytes: UInt64) -> UInt64 {
@@ -113,11 +140,15 @@ extension PoolControl {
   private func deleteAlone(_ name: String) async throws(GnomonError) {
     let volume = try existing(name)
     try takeOffline(volume, "deleted")
+    await mover.exclude(volume.id)
+    defer { mover.include(volume.id) }
     let pool = pool
     do throws(GnomonError) {
-      try await flush(volume)
-      try await pool.catalogThread.perform { () throws(GnomonError) in
-        try pool.catalog.delete(volume: volume.id)
+      try await forgettingActivity(of: volume, from: 0) { () throws(GnomonError) in
+        try await flush(volume)
+        try await pool.catalogThread.perform { () throws(GnomonError) in
+          try pool.catalog.delete(volume: volume.id)
+        }
       }
     } catch {
       pool.exports.add(volume)
@@ -129,7 +160,7 @@ extension PoolControl {
     await waitForReclaim()
   }
 
-  private func existing(_ name: String) throws(GnomonError) -> Volume {
+  func existing(_ name: String) throws(GnomonError) -> Volume {
     guard let volume = pool.exports.volume(name) else {
       throw GnomonError(.notFound, "there is no volume \(name)", remedy: "see `gnomon volume list`")
     }

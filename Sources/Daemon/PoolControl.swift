@@ -7,6 +7,7 @@ import NBDWire
 import Platform
 import Primitives
 import Redirection
+import Shadowing
 import Stores
 import Synchronization
 
@@ -15,13 +16,15 @@ import Synchronization
 /// Looking is possible at any time; what changes the pool happens one after the other (`exclusively`).
 actor PoolControl: ControlPlane {
   let pool: Pool
+  let mover: Mover
   let configuration: Configuration
   private let listeners: [String]
   private let turnstile = Turnstile()
   private let startedNanoseconds = MonotonicClock.nanoseconds()
 
-  init(_ pool: Pool, configuration: Configuration, listeners: [String]) {
+  init(_ pool: Pool, _ mover: Mover, configuration: Configuration, listeners: [String]) {
     self.pool = pool
+    self.mover = mover
     self.configuration = configuration
     self.listeners = listeners
   }
@@ -44,9 +47,14 @@ actor PoolControl: ControlPlane {
 
   func info(_ store: any Store) -> StoreInfo {
     let space = space(of: store)
-    return StoreInfo(
+    var info = StoreInfo(
       store.record, usedBytes: space.usedBytes, freeBytes: space.freeBytes, state: state(of: store),
       errors: errors(of: store), connection: connection(of: store))
+    info.draining = pool.isDraining(store.record.id)
+    let drain = mover.drain(of: store.record.id)
+    info.drainJob = drain?.number
+    info.complaint = drain?.progress.complaint
+    return info
   }
 
   /// Nothing is placed yet on stores that hold shadows only.
@@ -87,7 +95,30 @@ actor PoolControl: ControlPlane {
       name: volume.name, uuid: volume.uuid.description, sizeBytes: volume.sizeBytes,
       extentBytes: volume.extentBytes, readOnly: volume.isReadOnly,
       mappedBytes: volume.map.mappedCount() * volume.extentBytes,
-      connections: pool.exports.attachments(volume.name), state: state(of: volume))
+      connections: pool.exports.attachments(volume.name), state: state(of: volume),
+      redundancy: volume.redundancy, lackingExtents: lackingCount(volume))
+  }
+
+  /// Extents that have fewer copies than the volume wants.
+  private func lackingCount(_ volume: Volume) -> UInt64 {
+    guard volume.redundancy.copies > 1 else { return 0 }
+    let rules = PlanningView.rules(for: volume, PlanningView(pool: pool).stores)
+    let view = volume.map.view
+    var verdicts: [CopySignature: Bool] = [:]
+    var count: UInt64 = 0
+    for extent in 0..<volume.map.extentCount {
+      let entry = view.entry(extent)
+      guard entry.isMapped else { continue }
+      let signature = CopySignature(view, extent, entry)
+      if let isLacking = verdicts[signature] {
+        if isLacking { count += 1 }
+      } else if let copies = ExtentCopies(view, extent) {
+        let isLacking = rules.independentCopies(copies) < volume.redundancy.copies
+        verdicts[signature] = isLacking
+        if isLacking { count += 1 }
+      }
+    }
+    return count
   }
 
   func status() async throws(GnomonError) -> Status {

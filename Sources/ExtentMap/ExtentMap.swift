@@ -136,13 +136,14 @@ public final class ExtentMap: Sendable {
       let entry = view.entry(extent)
       if entry.isMapped {
         entries.append(entry.address)
-        if let line = view.shadows(of: extent, entry) {
-          for number in 0..<ShadowLine.shadowsMax where line.shadow(number).exists {
-            entries.append(line.shadow(number).address)
-          }
-          line.reset()
-        }
         view.reset(extent)
+      }
+      // Also without a shadow: that the extent is active must not outlive what the catalog says of it.
+      if let line = view.shadowLine(extent) {
+        for number in 0..<ShadowLine.shadowsMax where line.shadow(number).exists {
+          entries.append(line.shadow(number).address)
+        }
+        line.reset()
       }
       extent += 1
     }

@@ -17,7 +17,8 @@ public struct VolumeMarks: BitwiseCopyable, @unchecked Sendable {
   /// The word behind those of the stores.
   @usableFromInline static let changesIndex = storeCount
   @usableFromInline static let protectionIndex = storeCount + 1
-  static let bytes = (storeCount + 2) * MemoryLayout<UInt64>.size
+  @usableFromInline static let shadowsIndex = storeCount + 2
+  static let bytes = (storeCount + 3) * MemoryLayout<UInt64>.size
 
   /// - Parameter memory: zeros, as many as `bytes` says.
   init(_ memory: UnsafeMutableRawPointer) {
@@ -56,6 +57,12 @@ public struct VolumeMarks: BitwiseCopyable, @unchecked Sendable {
     nonmutating set {
       unsafe words[Self.protectionIndex].store(UInt64(newValue.rawValue), ordering: .relaxed)
     }
+  }
+
+  /// Whether each extent is to have shadows.
+  @inlinable public var wantsShadows: Bool {
+    get { unsafe words[Self.shadowsIndex].load(ordering: .relaxed) != 0 }
+    nonmutating set { unsafe words[Self.shadowsIndex].store(newValue ? 1 : 0, ordering: .relaxed) }
   }
 
   /// Map changes of the volume that the catalog does not have.

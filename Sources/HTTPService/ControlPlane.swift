@@ -14,11 +14,25 @@ public protocol ControlPlane: Sendable {
   /// Refused with `conflict` while the store holds extents.
   func removeStore(name: String) async throws(GnomonError)
 
+  /// Begins to move everything off a store, or lets it be used again.
+  func changeStore(name: String, _ change: StoreChange) async throws(GnomonError) -> StoreInfo
+
   /// All volumes, sorted by name.
   func volumes() async throws(GnomonError) -> [VolumeInfo]
   func createVolume(_ request: VolumeRequest) async throws(GnomonError) -> VolumeInfo
   /// Grows, or with `force` shrinks; without it mapped extents beyond the new end are refused.
   func resizeVolume(name: String, sizeBytes: UInt64, force: Bool) async throws(GnomonError) -> VolumeInfo
+  /// Changes what a volume wants to survive; what is not said stays.
+  func setRedundancy(volume name: String, _ change: RedundancyChange) async throws(GnomonError) -> VolumeInfo
+  /// Where the extents lie; at most `ExtentList.runsMax` runs.
+  func extents(volume name: String, _ extents: ExtentSet) async throws(GnomonError) -> ExtentList
   /// Refused with `conflict` while a client has the volume open.
   func deleteVolume(name: String) async throws(GnomonError)
+
+  /// Jobs that there are, and have been.
+  func jobs() async throws(GnomonError) -> JobList
+  /// Begins a job; refused with `conflict` if none of its moves can be made.
+  func beginJob(_ request: MoveRequest) async throws(GnomonError) -> JobInfo
+  /// Has a job end; what it has moved stays moved.
+  func cancelJob(_ number: Int) async throws(GnomonError) -> JobInfo
 }

@@ -47,6 +47,7 @@ public enum Validation {
     try checkName(request.name, of: "volume")
     try checkSize(request.sizeBytes, of: "volume '\(request.name)'")
     if let extentBytes = request.extentBytes { try checkExtent(extentBytes) }
+    try check(request.redundancy)
     let extentBytes = request.extentBytes ?? ExtentSize.standard
     guard (request.sizeBytes - 1) / extentBytes < extentsMax else {
       let limit = ByteSize(
@@ -56,6 +57,14 @@ public enum Validation {
         cause: "with extents of \(ByteSize(rawValue: extentBytes)) a volume has at most \(limit)",
         remedy: "make it smaller, or choose larger extents")
     }
+  }
+
+  /// Checks what a volume is to survive.
+  public static func check(_ change: RedundancyChange) throws(GnomonError) {
+    guard let copies = change.copies, !(1...Redundancy.copiesMax).contains(copies) else { return }
+    throw GnomonError(
+      .invalid, "a volume can not have \(copies) copies",
+      remedy: "give 1 (the live copy alone) to \(Redundancy.copiesMax)")
   }
 
   /// Checks the parts of a new pool and that no name or path occurs twice.

@@ -1,5 +1,5 @@
 public import NBDWire
-import Primitives
+public import Primitives
 public import Redirection
 import Synchronization
 
@@ -42,6 +42,11 @@ public final class ExportTable: ExportDirectory {
   /// The volume of that name; nil if none is on offer.
   public func volume(_ name: String) -> Volume? {
     exports.withLock { $0[Array(name.utf8)]?.volume }
+  }
+
+  /// The volume of that number; nil if it is not on offer.
+  public func volume(_ id: VolumeID) -> Volume? {
+    exports.withLock { $0.values.first { $0.volume.id == id }?.volume }
   }
 
   /// Connections that have the volume open.

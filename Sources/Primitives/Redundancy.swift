@@ -18,7 +18,7 @@ public enum Protection: UInt8, Sendable, CaseIterable {
 }
 
 /// What must differ between the stores of two copies, so that one failure does not take both.
-public enum FailureDomain: String, Sendable, CaseIterable {
+public enum FailureDomain: String, Sendable, Codable, CaseIterable {
   /// Any two stores will do.
   case store
   /// Stores of different machines.

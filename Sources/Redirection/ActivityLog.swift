@@ -39,9 +39,20 @@ public final class ActivityLog: Sendable {
     extents.withLock { $0.append(extent) }
   }
 
-  /// The volume is about to go.
-  public func forget(_ volume: VolumeID) {
-    work.withLock { _ in extents.withLock { $0.removeAll { $0.view.volume == volume } } }
+  /// Extents of a volume are about to go, and the catalog's record of their activity with them. Nobody uses
+  /// them.
+  ///
+  /// - Parameter first: these and all behind.
+  /// - Returns: what was forgotten, to be inserted again if they stay after all.
+  public func forget(_ volume: VolumeID, from first: UInt64 = 0) -> [ActiveExtent] {
+    work.withLock { _ in
+      extents.withLock { list in
+        let isGoing = { (active: ActiveExtent) in active.view.volume == volume && active.extent >= first }
+        let forgotten = list.filter(isGoing)
+        list.removeAll(where: isGoing)
+        return forgotten
+      }
+    }
   }
 
   /// Calls `body` with every extent of the log.

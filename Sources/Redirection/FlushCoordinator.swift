@@ -39,7 +39,8 @@ final class FlushCoordinator: Sendable {
     /// Somebody needs another round after the running one, and does not wait for it.
     var isAnotherDue = false
     var lastCommitError: NBDErrno?
-    /// Rounds are numbered from 1: the last that began, and the last that ended.
+    /// Rounds are numbered from 1: the last that began, and the last that ended, did without no store, and
+    /// committed.
     var begun: UInt64 = 0
     var ended: UInt64 = 0
     var current: [Waiter] = []
@@ -72,7 +73,8 @@ final class FlushCoordinator: Sendable {
     }
   }
 
-  /// The numbers of the last round that began and of the last that ended.
+  /// The numbers of the last round that began, and of the last that ended, did without no store, and
+  /// committed.
   var rounds: (begun: UInt64, ended: UInt64) { state.withLock { ($0.begun, $0.ended) } }
 
   /// Why the last round could not commit its map changes; nil if it could.
@@ -129,16 +131,18 @@ final class FlushCoordinator: Sendable {
   ///
   /// - Parameters:
   ///   - commitError: why map changes stay pending, if they do.
+  ///   - isWhole: whether all stores that were dirty have been synchronized.
   ///   - answering: false if those it served need another round.
   ///   - judge: whether somebody is answered.
   /// - Returns: whether the caller leads another round at once.
   func finish(
-    commitError: NBDErrno?, answering: Bool = true, judge: (Waiter) -> Verdict = { _ in .now },
+    commitError: NBDErrno?, isWhole: Bool = true, answering: Bool = true,
+    judge: (Waiter) -> Verdict = { _ in .now },
     answer: (Waiter) -> Void
   ) -> Bool {
     state.withLock { state in
       state.lastCommitError = commitError
-      state.ended = state.begun
+      if isWhole && commitError == nil { state.ended = state.begun }
       if !answering {
         state.current.append(contentsOf: state.next)
         state.next.removeAll()

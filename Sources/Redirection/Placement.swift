@@ -39,6 +39,8 @@ public final class Placement: Sendable {
     let tier: Int
     /// Whether live copies may lie there.
     let holdsLiveCopies: Bool
+    /// Takes no new extents.
+    var isExcluded = false
     var allocator: SlotAllocator
 
     init(store: StoreID, tier: Int, holdsLiveCopies: Bool, allocator: consuming SlotAllocator) {
@@ -84,6 +86,13 @@ public final class Placement: Sendable {
     }
   }
 
+  /// Keeps new extents and copies away from a store, or lets them come again; slots that are taken stay so.
+  public func setExcluded(_ store: StoreID, _ isExcluded: Bool) {
+    candidates.withLock { list in
+      list.first { $0.store == store }?.isExcluded = isExcluded
+    }
+  }
+
   /// Picks and takes a slot for a new extent; nil if every store that is left is full.
   func allocate(slotBytes: UInt64, _ placement: inout SlotPlacement) -> Bool {
     candidates.withLock { list in
@@ -101,10 +110,10 @@ public final class Placement: Sendable {
     }
   }
 
-  /// Takes a slot of one store; nil if it is full.
+  /// Takes a slot of one store; nil if it is full, or takes none.
   func allocate(on store: StoreID, slotBytes: UInt64) -> UInt64? {
     candidates.withLock { list in
-      guard let index = list.firstIndex(where: { $0.store == store }) else { return nil }
+      guard let index = list.firstIndex(where: { $0.store == store && !$0.isExcluded }) else { return nil }
       return list[index].allocator.allocate(slotBytes: slotBytes)
     }
   }
@@ -128,7 +137,8 @@ public final class Placement: Sendable {
   private func best(in list: [Candidate], excluding full: SlotPlacement) -> Int? {
     var best: Int?
     var bestShare = 0.0
-    for index in list.indices where list[index].holdsLiveCopies && !full.isExcluded(list[index].store) {
+    for index in list.indices
+    where list[index].holdsLiveCopies && !list[index].isExcluded && !full.isExcluded(list[index].store) {
       if let best, list[index].tier != list[best].tier { break }
       let share = list[index].freeShare
       if best == nil || share > bestShare {

@@ -125,6 +125,7 @@ extension Redirector {
     unsafe shared.stores.markDirty(op.pointee.store, by: view.marks)
     Failpoint.slotPrepared.pass()
     shared.changes.map(extent, of: view, to: entry)
+    if view.marks.wantsShadows { shared.fresh.note(extent, of: view.volume) }
     Failpoint.extentMapped.pass()
     view.openGate(extent)
     released()

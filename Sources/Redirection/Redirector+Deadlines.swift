@@ -153,7 +153,7 @@ extension Redirector {
     guard canDoWithout(pending, index) else { return }
     for number in 0..<pending.count {
       let store = pending[number].store
-      shared.stores.becameLate(store)
+      shared.stores.becameLate(store, at: now)
       unsafe op.pointee.copies.remove(in: store)
       unsafe op.pointee.holds += 1
     }
@@ -215,11 +215,12 @@ extension Redirector {
       roundPending.removeAll { $0 == store }
       synchronizationPaces[Int(store.rawValue)].missedDeadline(at: now)
       unsafe lateSynchronizations.append((store, operation(leader).pointee.generation))
-      shared.stores.becameLate(store)
+      shared.stores.becameLate(store, at: now)
       shared.stores.setSynchronizing(store, late: true)
       missedDeadlines.synchronizations += 1
       dropCopies(in: store)
       isRoundRepeated = true
+      isRoundWhole = false
     }
     if roundPending.isEmpty { endSynchronization() }
   }

@@ -98,6 +98,7 @@ extension Redirector {
     unsafe op.pointee.step = .flushing
     unsafe op.pointee.generation = (op.pointee.generation + 1) & Token.generationMask
     roundBegan = now
+    isRoundWhole = !shared.stores.isAnySynchronizingLate
     leaderHasChanges = shared.flushes.begin { store in
       if Canary.commitsWithoutSynchronizing.isOut { return }
       let token = unsafe Token.make(leader, op.pointee.generation, store: store)
@@ -187,7 +188,9 @@ extension Redirector {
 
   private func endRound(commitError: NBDErrno?) {
     let isAnyFailed = shared.stores.isAnyFailed
-    let leadsOn = shared.flushes.finish(commitError: commitError, answering: !isRoundRepeated) { waiter in
+    let leadsOn = shared.flushes.finish(
+      commitError: commitError, isWhole: isRoundWhole, answering: !isRoundRepeated
+    ) { waiter in
       if shared.stores.waitsForLate(waiter.view) { return .later }
       let isExcluded =
         waiter.view.isNone ? !roundExcludes.isEmpty : roundExcludes.contains(waiter.view.volume)

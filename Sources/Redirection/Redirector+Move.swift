@@ -64,7 +64,8 @@ extension Redirector {
     case .fill:
       enterGracePeriod(index)
       fillNext(index, extent, line)
-    case .begin where !line.isActive:
+    case .begin where !line.isActive, .drop where !line.isActive:
+      // As long as the catalog does not know that a shadow is gone, it must not believe it.
       activate(index, extent, line)
     default:
       if shared.changes.isFull {
@@ -100,6 +101,10 @@ extension Redirector {
       open(index, extent, .gone)
       return
     }
+    if step == .drop && !line.isActive {
+      openAndActivate(index, extent, line)
+      return
+    }
     switch step {
     case .settle: settle(index, extent, number, line)
     case .promote where shared.stores.isLate(target):
@@ -127,6 +132,13 @@ extension Redirector {
     guardLoneCopy(extent, of: view)
   }
 
+  /// The extent has come to rest meanwhile.
+  private func openAndActivate(_ index: UInt32, _ extent: UInt64, _ line: ShadowLine) {
+    unsafe operation(index).pointee.view.openGate(extent)
+    released()
+    activate(index, extent, line)
+  }
+
   /// Opens the gate and ends the step.
   private func open(_ index: UInt32, _ extent: UInt64, _ outcome: MoveOutcome) {
     unsafe operation(index).pointee.view.openGate(extent)
@@ -144,10 +156,7 @@ extension Redirector {
     let view = unsafe op.pointee.view
     let target = unsafe StoreID(rawValue: op.pointee.move.target)
     guard line.isActive else {
-      // It has come to rest meanwhile.
-      view.openGate(extent)
-      released()
-      activate(index, extent, line)
+      openAndActivate(index, extent, line)
       return
     }
     if shared.stores.isLate(target) {

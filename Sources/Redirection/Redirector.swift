@@ -45,6 +45,8 @@ public final class Redirector {
   var leaderHasChanges = false
   /// A store has failed in the round that it leads.
   var isRoundRepeated = false
+  /// It does without no store.
+  var isRoundWhole = true
   /// When the round began, and the stores whose synchronization has not ended.
   var roundBegan: UInt64 = 0
   var roundPending: [StoreID] = []

@@ -10,6 +10,8 @@ public final class SharedState: Sendable {
   public let changes: MapChanges
   /// Slots on their way from retired to free.
   public let reclaimer: Reclaimer
+  /// Extents that were mapped lately and are to have shadows.
+  public let fresh = FreshExtents()
   /// What has failed.
   public let faults = FaultLedger()
   let flushes: FlushCoordinator

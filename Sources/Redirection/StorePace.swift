@@ -19,7 +19,7 @@ struct StorePace {
     /// A read costs little to be sent again.
     static let read = Patience(factor: 2, least: 1_000_000, most: 500_000_000)
     /// After a write its copy has to be filled again.
-    static let write = Patience(factor: 4, least: 20_000_000, most: 2_000_000_000)
+    static let write = Patience(factor: 4, least: 40_000_000, most: 2_000_000_000)
     /// Likewise all copies that were written to since the synchronization before.
     static let synchronization = Patience(factor: 4, least: 40_000_000, most: 5_000_000_000)
   }

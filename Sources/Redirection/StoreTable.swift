@@ -30,6 +30,8 @@ public final class StoreTable: @unchecked Sendable {
     let succeeded = Atomic<UInt64>(0)
     /// Writes and synchronizations that nobody waits for any more, and that have not ended.
     let lateCount = Atomic<Int>(0)
+    /// Since when there have been some without a break, on the drivers' clock.
+    let lateSince = Atomic<UInt64>(0)
     /// One of these is a synchronization.
     let isSynchronizingLate = Atomic<Bool>(false)
     /// The synchronization that some volume needs.
@@ -153,9 +155,21 @@ public final class StoreTable: @unchecked Sendable {
   }
 
   /// Nobody waits any more for something that the store has not done.
-  func becameLate(_ store: StoreID) {
-    unsafe entries[Int(store.rawValue)].lateCount.add(1, ordering: .acquiringAndReleasing)
+  func becameLate(_ store: StoreID, at now: UInt64) {
+    let before = unsafe entries[Int(store.rawValue)].lateCount.add(1, ordering: .acquiringAndReleasing)
+    if before.oldValue == 0 { unsafe entries[Int(store.rawValue)].lateSince.store(now, ordering: .releasing) }
   }
+
+  /// Whether the store has been late for so long that nobody should count on it. For a moment, any store may
+  /// be.
+  func isStuck(_ store: StoreID, at now: UInt64) -> Bool {
+    guard isLate(store) else { return false }
+    let since = unsafe entries[Int(store.rawValue)].lateSince.load(ordering: .acquiring)
+    return now > since && now - since > Self.stuckAfter
+  }
+
+  /// Nanoseconds for which a store may be late before it is left out.
+  private static let stuckAfter: UInt64 = 250_000_000
 
   /// The store has done it at last.
   func madeUp(_ store: StoreID) {

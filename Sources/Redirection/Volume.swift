@@ -32,7 +32,7 @@ public final class Volume: Sendable {
     self.map = map
     size = Atomic(record.sizeBytes)
     wanted = Mutex(record.redundancy)
-    map.view.marks.protection = record.redundancy.protection
+    tellWriters(record.redundancy)
   }
 
   /// What it wants to survive; it can change while clients are connected.
@@ -40,8 +40,13 @@ public final class Volume: Sendable {
     get { wanted.withLock { $0 } }
     set {
       wanted.withLock { $0 = newValue }
-      map.view.marks.protection = newValue.protection
+      tellWriters(newValue)
     }
+  }
+
+  private func tellWriters(_ wanted: Redundancy) {
+    map.view.marks.protection = wanted.protection
+    map.view.marks.wantsShadows = wanted.copies > 1
   }
 
   /// Requests beyond it are refused; it can grow while clients are connected.

@@ -93,7 +93,9 @@ public struct MoveCourse: Sendable {
   private mutating func giveUp(at step: MoveStep, _ verdict: End) {
     self.verdict = verdict
     switch step {
-    case .begin, .promote, .leave, .drop: steps = []
+    case .begin, .leave, .drop: steps = []
+    // The new copy was made for this; without the promotion it is one too many.
+    case .promote: steps = kind == .migrate ? [.drop] : []
     // Of a shadow that was there before, what it has got is kept.
     case .fill, .settle: steps = kind == .resync ? [.leave] : [.leave, .drop]
     }

@@ -22,14 +22,19 @@ public struct StoreCandidate: Sendable, Equatable {
   public var capacityBytes: UInt64
   /// Whether what it holds is gone with the process.
   public var isVolatile: Bool
+  /// Whether a synchronization has failed there: it can be read and no more.
+  public var hasFailed: Bool
+  /// Whether its copies are being moved away.
+  public var isDraining: Bool
+
   /// Why it takes no new copies; nil if it does.
-  public var objection: String?
+  public var objection: String? { hasFailed ? "has failed" : isDraining ? "is being drained" : nil }
 
   /// A store; the defaults are those of one that nobody said anything about.
   public init(
     id: StoreID, name: String, tier: Int, region: String = "", zone: String = "", node: String = "",
     cost: Double = 0, freeBytes: UInt64, capacityBytes: UInt64, isVolatile: Bool = false,
-    objection: String? = nil
+    hasFailed: Bool = false, isDraining: Bool = false
   ) {
     self.id = id
     self.name = name
@@ -41,7 +46,8 @@ public struct StoreCandidate: Sendable, Equatable {
     self.freeBytes = freeBytes
     self.capacityBytes = capacityBytes
     self.isVolatile = isVolatile
-    self.objection = objection
+    self.hasFailed = hasFailed
+    self.isDraining = isDraining
   }
 
   /// Whether a failure of one may be a failure of the other. Stores of which nobody said where they are count
@@ -110,10 +116,12 @@ public struct TargetChoice: Sendable {
     return best.map { .success($0.id) } ?? .failure(Refusal(reasons: reasons))
   }
 
-  private func objection(to store: StoreCandidate, beside present: [StoreCandidate]) -> String? {
+  /// Why a store can not be chosen, as the end of a sentence; nil if it can.
+  ///
+  /// - Parameter present: the stores of the copies that will be there beside it.
+  func objection(to store: StoreCandidate, beside present: [StoreCandidate]) -> String? {
     if present.contains(where: { $0.id == store.id }) { return "has a copy already" }
-    if let objection = store.objection { return objection }
-    if mayBeLive && store.isVolatile { return "is volatile" }
+    if let objection = objectionToUse(of: store) { return objection }
     if store.freeBytes < extentBytes {
       return store.capacityBytes < extentBytes ? "is too small" : "is full"
     }
@@ -121,6 +129,12 @@ public struct TargetChoice: Sendable {
       return "is in the same \(domain) as \(other.name)"
     }
     return nil
+  }
+
+  /// Why a copy that a store has can not be put to use.
+  func objectionToUse(of store: StoreCandidate) -> String? {
+    if let objection = store.objection { return objection }
+    return mayBeLive && store.isVolatile ? "is volatile" : nil
   }
 
   private func rank(_ store: StoreCandidate, _ wanted: Int) -> (Int, Int, Double, Double, UInt8) {

@@ -14,7 +14,8 @@ private func runProgram() -> ExitStatus {
   #endif
   let context = CommandContext(
     environment: environment, workingDirectory: workingDirectory(), output: .descriptor(STDOUT_FILENO),
-    errors: .descriptor(STDERR_FILENO), offline: offlineOperations())
+    errors: .descriptor(STDERR_FILENO), isTerminal: isatty(STDERR_FILENO) == 1,
+    offline: offlineOperations())
   return Program(context: context).run(Array(CommandLine.arguments.dropFirst()))
 }
 

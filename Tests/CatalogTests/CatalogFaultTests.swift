@@ -128,6 +128,34 @@ struct CatalogFaultTests {
     }
   }
 
+  /// A pool of the first release: one copy of each extent, and nobody asked for more.
+  @Test func aCatalogOfVersion1IsBroughtUpToDate() throws {
+    let pool = try filledPool()
+    try pool.tamper(
+      "ALTER TABLE stores DROP COLUMN draining; ALTER TABLE volumes DROP COLUMN copies;"
+        + "ALTER TABLE volumes DROP COLUMN across; ALTER TABLE volumes DROP COLUMN protection;"
+        + "PRAGMA user_version = 1")
+    let refusal = gnomonError { _ = try Catalog(opening: pool.directory, readOnly: true) }
+    #expect(refusal?.message.contains("older Gnomon") == true)
+    let catalog = try pool.open()
+    #expect(try catalog.stores() == [TemporaryPool.store(0)])
+    #expect(try catalog.volumes() == [volume])
+    #expect(volume.redundancy == Redundancy(copies: 1, across: .store, protection: .sync))
+    let map = try catalog.map(of: volume)
+    for extent in [1, 2, 5000] as [UInt64] { #expect(map[Int(extent)] == entry(extent).rawValue) }
+    #expect(try catalog.loadPlane(.shadow(0), of: volume).isEmpty)
+    // What is new can be kept, and is there the next time.
+    var store = TemporaryPool.store(0)
+    store.isDraining = true
+    try catalog.update(store: store)
+    var changed = volume
+    changed.redundancy = Redundancy(copies: 3, across: .zone, protection: .async)
+    try catalog.update(volume: changed)
+    catalog.close()
+    let again = try pool.open()
+    #expect(try again.stores() == [store] && again.volumes() == [changed])
+  }
+
   @Test func migrationsRunInOrderAndStopAtTheOneThatFails() throws {
     let folder = TemporaryFolder()
     let database = try Database(path: folder.path + "/db", flags: 2 | 4)

@@ -120,8 +120,8 @@ import Testing
     try await withServer { pool in
       #expect(
         run("volume", "list", "--pool", pool).output == """
-          NAME     SIZE  MAPPED  EXTENT  ACCESS      CONNECTIONS
-          disk0  20 GiB   5 MiB   1 MiB  read-write            1
+          NAME     SIZE  MAPPED  EXTENT  ACCESS      COPIES  LACKING  CONNECTIONS
+          disk0  20 GiB   5 MiB   1 MiB  read-write       1        0            1
 
           """)
       #expect(
@@ -165,6 +165,131 @@ import Testing
       #expect(run("store", "add", "s=x,size=1G,tier=1", environment: environment).status == 0)
       #expect(run("store", "show", "s", environment: environment).output.contains("/work/x\n"))
       #expect(run("store", "remove", "s", environment: environment).status == 0)
+    }
+  }
+
+  @Test func movesAndShadowsAreAskedFor() async throws {
+    try await withServer { pool in
+      let environment = ["GNOMON_POOL": pool]
+      let begun = run("move", "disk0", "7,9-12", "--to", "slow", environment: environment)
+      #expect(begun.output == "Begun as job 1: see 'gnomon jobs'.\n" && begun.status == 0)
+      #expect(control.request == MoveRequest(.migrate, volume: "disk0", extents: "7,9-12", store: "slow"))
+      #expect(run("move", "disk0", "all", "--to=slow", "--keep", environment: environment).status == 0)
+      #expect(control.request?.kind == .replicate && control.request?.extents == "all")
+      let done = run("shadow", "drop", "disk0", "3", "--from", "slow", "--wait", environment: environment)
+      #expect(control.request == MoveRequest(.drop, volume: "disk0", extents: "3", store: "slow"))
+      #expect(done.status == 0)
+      #expect(
+        done.output
+          == "Done: move extents 7,9-12 of disk0 to slow: 5 moved, 0 failed, 5 MiB copied in 1 s.\n")
+      control.setJob(
+        JobInfo(
+          number: 1, what: "move", state: .done, done: 4, failed: 1, complaint: "extent 9: slow is full"))
+      let failed = run("move", "disk0", "all", "--to", "slow", "--wait", environment: environment)
+      #expect(failed.status == 1 && failed.errors == "gnomon: job 1: extent 9: slow is full\n")
+      control.setJob(JobInfo(number: 1, what: "move", state: .cancelled, done: 4))
+      #expect(run("move", "disk0", "all", "--to", "slow", "--wait", environment: environment).status == 1)
+      #expect(run("jobs", "cancel", "1", environment: environment).output == "Job 1 ends: move.\n")
+      #expect(run("jobs", "cancel", "7", environment: environment).status == 6)
+      for words in ["12-7", "x", "", "1,,2"] {
+        #expect(run("move", "disk0", words, "--to", "slow", environment: environment).status == 2, "\(words)")
+      }
+    }
+  }
+
+  @Test func jobsAreListed() async throws {
+    try await withServer { pool in
+      control.setJob(
+        JobInfo(
+          number: 1, what: "move extents 7 of disk0 to s", state: .done, done: 5, movedBytes: 5 << 20))
+      #expect(
+        run("jobs", "--pool", pool).output == """
+          JOB  WHAT                          STATE    DONE  FAILED  MOVED     RATE   LEFT  TIME  COMPLAINT
+            1  move extents 7 of disk0 to s  done        5       0  5 MiB    0 B/s      -     -  -
+            2  drain fast                    running     3       0  3 MiB  1 MiB/s  2 MiB   2 s  -
+
+          """)
+      let json = run("jobs", "--pool", pool, "--json").output
+      #expect(JSONText.decode(JobList.self, from: Array(json.utf8))?.jobs.count == 2)
+    }
+  }
+
+  /// Lines in a log; on a terminal one line that is written again, and cleared at the end.
+  @Test(arguments: [false, true]) func aDrainIsWaitedFor(isTerminal: Bool) async throws {
+    try await withServer { pool in
+      let (output, errors) = (Sink(), Sink())
+      var context = CommandContext(
+        environment: ["GNOMON_POOL": pool], output: output.output, errors: errors.output, offline: offline)
+      context.isTerminal = isTerminal
+      let line = "job 2 running: 3 moved, 0 failed, 3 MiB copied, 1 MiB/s, 2 MiB left, 2 s"
+      #expect(Program(context: context).run(["store", "drain", "fast", "--wait"]) == .ok)
+      #expect(
+        output.text.withLock { $0 } == "Done: drain fast: 3 moved, 0 failed, 3 MiB copied in 3 s.\n")
+      let shown = errors.text.withLock { $0 }
+      #expect(
+        shown == (isTerminal ? "\r\(line)\u{1B}[K\r\(line)\u{1B}[K\r\u{1B}[K" : line + "\n"), "\(shown)")
+    }
+  }
+
+  @Test func drainsAreBegunAndCancelled() async throws {
+    try await withServer { pool in
+      let environment = ["GNOMON_POOL": pool]
+      #expect(
+        run("store", "drain", "fast", environment: environment).output
+          == "The store fast is being drained, 1 MiB lie on it: see 'gnomon jobs'.\n")
+      #expect(run("store", "list", environment: environment).output.contains(" online, draining "))
+      #expect(
+        run("store", "drain", "fast", "--cancel", environment: environment).output
+          == "The store fast is used again.\n")
+      #expect(!run("store", "list", environment: environment).output.contains("draining"))
+      #expect(run("store", "drain", "none", environment: environment).status == 6)
+      #expect(run("store", "drain", "fast", "--cancel", "--wait", environment: environment).status == 2)
+    }
+  }
+
+  @Test func whatVolumesWantIsSet() async throws {
+    try await withServer { pool in
+      let environment = ["GNOMON_POOL": pool]
+      #expect(
+        run("volume", "set", "disk0", "--copies", "2", environment: environment).output
+          == "The volume disk0 wants 2 copies: 5 extents with fewer.\n")
+      let set = run(
+        "volume", "set", "disk0", "--across", "node", "--protection", "async", environment: environment)
+      #expect(set.status == 0)
+      let shown = run("volume", "show", "disk0", environment: environment).output
+      #expect(shown.contains("copies:       2 across nodes\n") && shown.contains("protection:   async\n"))
+      #expect(shown.contains("lacking:      5 extents with fewer copies\n"))
+      #expect(
+        run("volume", "create", "two=1G,copies=2,across=zone,protection=none", environment: environment)
+          .status == 0)
+      let two = run("volume", "show", "two", environment: environment).output
+      #expect(two.contains("copies:       2 across zones\n") && two.contains("protection:   none\n"))
+      for words in [
+        [], ["--copies", "5"], ["--copies", "0"], ["--copies", "x"], ["--across", "planet"],
+        ["--protection", "all"],
+      ] {
+        let errors = Sink()
+        let context = CommandContext(
+          environment: environment, output: errors.output, errors: errors.output, offline: offline)
+        #expect(Program(context: context).run(["volume", "set", "disk0"] + words) == .usage, "\(words)")
+      }
+    }
+  }
+
+  @Test func extentsAreShownWithAllAnswersTogether() async throws {
+    try await withServer { pool in
+      #expect(
+        run("extents", "disk0", "--pool", pool).output == """
+          EXTENTS      SIZE  LIVE  TIER  SHADOWS        WHY
+          0-4         5 MiB  fast     0  slow (synced)  placed by tier
+          5-20479  19.9 GiB  -        -  -              -
+
+          """)
+      let json = run("extents", "disk0", "3,9", "--pool", pool, "--json").output
+      let list = try #require(JSONText.decode(ExtentList.self, from: Array(json.utf8)))
+      #expect(list.runs.map(\.first) == [0, 9] && list.next == nil)
+      #expect(run("extents", "disk0", "20480", "--pool", pool).status == 2)
+      #expect(run("extents", "none", "--pool", pool).status == 6)
     }
   }
 

@@ -52,6 +52,29 @@ import Testing
     #expect(view.entry(0) == other)
   }
 
+  /// An extent that was active, or had a shadow, knows nothing of it when it comes back with a larger volume.
+  @Test func whatIsCutOffForgetsItsShadows() throws {
+    let map = try Self.map(8)
+    let view = map.view
+    defer { withExtendedLifetime(map) {} }
+    let shadow = MapEntry(store: StoreID(rawValue: 6), slot: 5)
+    view.setAddress(6, Self.place)
+    try map.loadShadow(6, 0, shadow, missed: 0)
+    try map.makeShadowLine(6).becomeActive()
+    // Without a shadow, and without a live copy.
+    view.setAddress(5, Self.place)
+    try map.makeShadowLine(5).becomeActive()
+    try map.makeShadowLine(4).becomeActive()
+    map.shrink(to: 4)
+    var cut = 4..<8 as Range<UInt64>
+    #expect(map.unmap(&cut, entriesMax: 10) == [Self.place, Self.place, shadow])
+    try map.grow(to: 8)
+    for extent in 4..<7 as Range<UInt64> {
+      let line = try #require(view.shadowLine(extent))
+      #expect(!line.isActive && !line.hasShadows, "extent \(extent)")
+    }
+  }
+
   @Test func aMapGrowsInPlaceAndShrinks() throws {
     let map = try Self.map(4)
     let view = map.view

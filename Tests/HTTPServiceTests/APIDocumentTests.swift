@@ -67,6 +67,12 @@ import Testing
       body: #"{"name":"slow","path":"/dev/sdb","sizeBytes":4398046511104,"tier":2,"cost":0.01}"#,
       status: 201),
     Call(
+      method: "PATCH", path: "/v1/stores/fast", pattern: "/v1/stores/{name}",
+      summary:
+        "Begins to move everything off a store, or ends that. `drainJob` is the job that does so, as long "
+        + "as there is something to do; `complaint` what stands in its way.",
+      body: #"{"draining":true}"#, status: 200),
+    Call(
       method: "DELETE", path: "/v1/stores/fast", pattern: "/v1/stores/{name}",
       summary: "Removes a store that holds no extents.", status: 204),
     Call(
@@ -86,10 +92,43 @@ import Testing
         "Changes the size. Without `force`, shrinking is refused if extents beyond the new end are mapped.",
       body: #"{"sizeBytes":42949672960,"force":false}"#, status: 200),
     Call(
+      method: "PATCH", path: "/v1/volumes/disk0", pattern: "/v1/volumes/{name}",
+      summary:
+        "Or changes what the volume wants to survive: `copies` (1 to 4, the live one included), `across` "
+        + "(`store`, `node`, `zone`, `region`), `protection` (`sync`, `async`, `none`). What is not said "
+        + "stays. `lackingExtents` have fewer good copies than wanted.",
+      body: #"{"copies":2,"across":"store","protection":"sync"}"#, status: 200),
+    Call(
+      method: "GET", path: "/v1/volumes/disk0/extents/0-99", pattern: "/v1/volumes/{name}/extents/{extents}",
+      summary: "Where extents lie, and why: runs of those that are alike. `extents` is `all`, or numbers and "
+        + "ranges like `7,9-12`; without it, all. An answer has at most 4096 runs; if there is a `next`, ask "
+        + "again from there on. Runs without `live` have no copy. A shadow is `synced`, `stale` or "
+        + "`filling`.",
+      status: 200),
+    Call(
       method: "DELETE", path: "/v1/volumes/disk9", pattern: "/v1/volumes/{name}",
       summary:
         "Deletes a volume that no client has attached, with all its data: 204 without a body. Here is the "
         + "answer for a volume that does not exist.", status: 404),
+    Call(
+      method: "GET", path: "/v1/jobs", pattern: "/v1/jobs",
+      summary:
+        "What is being moved, and the last 64 jobs that have ended, oldest first. `state` is `running`, "
+        + "`held` (at work, but `complaint` stands in its way), `done` or `cancelled`. `protection` keeps "
+        + "the "
+        + "copies that volumes want; it never ends.", status: 200),
+    Call(
+      method: "GET", path: "/v1/jobs/2", pattern: "/v1/jobs/{number}", summary: "One job.", status: 200),
+    Call(
+      method: "POST", path: "/v1/jobs", pattern: "/v1/jobs",
+      summary:
+        "Begins a job. `kind` is `migrate` (the live copies go to the store), `replicate` (the store gets "
+        + "shadows) or `drop` (the store gives up its shadows); without `extents`, all. Refused with 409 if "
+        + "none of the extents can be moved so.",
+      body: #"{"kind":"migrate","volume":"disk0","extents":"7,9-12","store":"slow"}"#, status: 201),
+    Call(
+      method: "DELETE", path: "/v1/jobs/1", pattern: "/v1/jobs/{number}",
+      summary: "Has a job end; what it has moved stays moved.", status: 200),
   ]
 
   /// The JSON as it is read best, its keys sorted.

@@ -45,6 +45,66 @@ import Testing
     #expect(await send("PATCH", "/v1/volumes/none", #"{"sizeBytes":4096}"#).status == 404)
   }
 
+  @Test func sizeAndCopiesAreChangedOneAtATime() async throws {
+    let changed = await send("PATCH", "/v1/volumes/disk0", #"{"copies":2,"protection":"async"}"#)
+    let volume = try #require(JSONText.decode(VolumeInfo.self, from: Array(changed.text.utf8)))
+    #expect(volume.copies == 2 && volume.protection == .async && volume.across == .store)
+    for body in [
+      "{}", #"{"force":true}"#, #"{"sizeBytes":42949672960,"copies":2}"#, #"{"copies":5}"#, #"{"copies":0}"#,
+      #"{"across":"planet"}"#, #"{"protection":"all"}"#, #"{"copies":"2"}"#,
+    ] {
+      #expect(await send("PATCH", "/v1/volumes/disk0", body).status == 400, "\(body)")
+    }
+    #expect(await send("PATCH", "/v1/volumes/none", #"{"copies":2}"#).status == 404)
+  }
+
+  @Test func jobsAreBegunShownAndCancelled() async throws {
+    let body = #"{"kind":"replicate","volume":"disk0","extents":"7,9-12","store":"slow"}"#
+    let response = await APIHandler(control: control).answer(
+      HTTPRequest(method: "POST", path: "/v1/jobs", contentType: "application/json", body: Array(body.utf8)))
+    #expect(response.status == 201 && response.headers["Location"] == "/v1/jobs/1")
+    #expect(control.request == MoveRequest(.replicate, volume: "disk0", extents: "7,9-12", store: "slow"))
+    #expect(await send("POST", "/v1/jobs", #"{"kind":"drop","volume":"disk0","store":"slow"}"#).status == 201)
+    #expect(control.request?.extents == "all")
+    for body in [
+      "{}", #"{"kind":"eat","volume":"v","store":"s"}"#, #"{"kind":"drop","store":"s"}"#,
+      #"{"kind":"drop","volume":"v","store":"s","extents":"3-1"}"#,
+    ] {
+      #expect(await send("POST", "/v1/jobs", body).status == 400, "\(body)")
+    }
+    #expect(await send("GET", "/v1/jobs").status == 200)
+    #expect(await send("GET", "/v1/jobs/2").text.contains("drain fast"))
+    #expect(await send("GET", "/v1/jobs/9").status == 404)
+    #expect(await send("GET", "/v1/jobs/x").status == 404)
+    #expect(await send("DELETE", "/v1/jobs/1").status == 200)
+    #expect(await send("DELETE", "/v1/jobs/9").status == 404)
+    #expect(await send("PATCH", "/v1/jobs/1", "{}").status == 405)
+  }
+
+  @Test func extentsAreNamedInThePath() async throws {
+    #expect(await send("GET", "/v1/volumes/disk0/extents").text.contains(#""next":5"#))
+    #expect(await send("GET", "/v1/volumes/disk0/extents/7%2C9-12").text.contains(#""first":7"#))
+    #expect(await send("GET", "/v1/volumes/disk0/extents/all").status == 200)
+    for (path, status) in [
+      ("/v1/volumes/disk0/extents/", 400), ("/v1/volumes/disk0/extents/x", 400),
+      ("/v1/volumes/disk0/extents/20480", 400), ("/v1/volumes/none/extents", 404),
+      ("/v1/volumes/disk0/extent", 404), ("/v1/stores/fast/extents", 404),
+      ("/v1/volumes/disk0/extents/1/2", 404), ("/v1/volumes//extents", 404),
+    ] as [(String, UInt32)] {
+      #expect(await send("GET", path).status == status, "\(path)")
+    }
+    #expect(await send("DELETE", "/v1/volumes/disk0/extents").status == 405)
+  }
+
+  @Test func storesAreDrained() async throws {
+    #expect(await send("PATCH", "/v1/stores/fast", #"{"draining":true}"#).text.contains(#""drainJob":2"#))
+    #expect(
+      await send("PATCH", "/v1/stores/fast", #"{"draining":false}"#).text.contains(#""draining":false"#))
+    #expect(await send("PATCH", "/v1/stores/fast", "{}").status == 400)
+    #expect(await send("PATCH", "/v1/stores/fast", #"{"draining":1}"#).status == 400)
+    #expect(await send("PATCH", "/v1/stores/none", #"{"draining":true}"#).status == 404)
+  }
+
   @Test func addsAndRemovesStores() async throws {
     let body =
       #"{"name":"slow","path":"/dev/sdb","sizeBytes":1099511627776,"tier":2,"cost":0.01,"cache":"page"}"#

@@ -86,4 +86,22 @@ import Testing
     let candidates = ["listen", "--json", "volume", "tier", "size"]
     #expect(NearestName.suggestion(for: name, among: candidates) == expected)
   }
+
+  @Test func extentsAreReadAsPeopleWriteThem() throws {
+    #expect(try ExtentSet(parsing: "all") == .all && ExtentSet.all.ranges(of: 5) == [0..<5])
+    #expect(try ExtentSet(parsing: "7").ranges == [7...7])
+    #expect(try ExtentSet(parsing: "9-12,7,11-20,7").ranges == [7...7, 9...20])
+    #expect(try ExtentSet(parsing: "0-4,5").ranges(of: 6) == [0..<5, 5..<6])
+    #expect(try ExtentSet(parsing: "0-4,8-9").text(from: 3, of: 10) == "3-4,8-9")
+    #expect(try ExtentSet.all.text(from: 3, of: 10) == "3-9")
+    for text in [
+      "", ",", "1,", "-", "1-", "-1", "2-1", "1-2-3", "a", "1 2", "+1", "0x1", "all,1", "１",
+      "18446744073709551616", String(repeating: "1,", count: 300) + "1",
+    ] {
+      #expect(throws: GnomonError.self, "\(text)") { try ExtentSet(parsing: text) }
+    }
+    // The largest number there is does not overflow.
+    #expect(throws: GnomonError.self) { try ExtentSet(parsing: "18446744073709551615").ranges(of: 5) }
+    #expect(throws: GnomonError.self) { try ExtentSet(parsing: "5").ranges(of: 5) }
+  }
 }

@@ -9,6 +9,13 @@ package final class FakeControlPlane: ControlPlane {
     var volumes: [VolumeInfo]
     var failure: GnomonError?
     var delayMilliseconds = 0
+    var job = JobInfo(
+      number: 1, what: "move extents 7,9-12 of disk0 to slow", state: .done, done: 5, movedBytes: 5 << 20,
+      seconds: 1)
+    var request: MoveRequest?
+    /// The drain is done after so many questions.
+    var pollsUntilDone = 2
+    var polls = 0
     var calls = 0
     var running = 0
     var runningMost = 0
@@ -120,7 +127,7 @@ package final class FakeControlPlane: ControlPlane {
     let record = VolumeRecord(
       id: VolumeID(rawValue: 2), uuid: UUID128(high: 9, low: 10), name: request.name,
       sizeBytes: request.sizeBytes, extentBytes: request.extentBytes ?? ExtentSize.standard,
-      readOnly: request.readOnly)
+      readOnly: request.readOnly, redundancy: request.redundancy.applied())
     let info = VolumeInfo(record, mappedBytes: 0, connections: 0)
     let isNew = state.withLock { state in
       if state.volumes.contains(where: { $0.name == request.name }) { return false }
@@ -146,6 +153,92 @@ package final class FakeControlPlane: ControlPlane {
       return .success(state.volumes[index])
     }
     return try result.get()
+  }
+
+  package func setRedundancy(
+    volume name: String, _ change: RedundancyChange
+  ) async throws(GnomonError) -> VolumeInfo {
+    try await enter()
+    let result: Result<VolumeInfo, GnomonError> = state.withLock { state in
+      guard let index = state.volumes.firstIndex(where: { $0.name == name }) else {
+        return .failure(GnomonError(.notFound, "there is no volume '\(name)'"))
+      }
+      if let copies = change.copies { state.volumes[index].copies = copies }
+      if let across = change.across { state.volumes[index].across = across }
+      if let protection = change.protection { state.volumes[index].protection = protection }
+      state.volumes[index].lackingExtents = 5
+      return .success(state.volumes[index])
+    }
+    return try result.get()
+  }
+
+  package func extents(volume name: String, _ extents: ExtentSet) async throws(GnomonError) -> ExtentList {
+    try await enter()
+    guard name == "disk0" else { throw GnomonError(.notFound, "there is no volume '\(name)'") }
+    let ranges = try extents.ranges(of: 20_480)
+    var list = ExtentList(volume: name, extentBytes: ExtentSize.standard, runs: [])
+    list.extentCount = 20_480
+    // Two answers, to be put together.
+    if ranges[0].lowerBound < 5 {
+      list.runs.append(
+        ExtentRun(
+          first: 0, last: 4, live: "fast", tier: 0, shadows: [ShadowInfo(store: "slow", state: .synced)],
+          why: "placed by tier"))
+      list.next = 5
+    } else {
+      list.runs.append(ExtentRun(first: ranges[0].lowerBound, last: ranges[0].upperBound - 1))
+    }
+    return list
+  }
+
+  package func changeStore(name: String, _ change: StoreChange) async throws(GnomonError) -> StoreInfo {
+    try await enter()
+    let result: Result<StoreInfo, GnomonError> = state.withLock { state in
+      guard let index = state.stores.firstIndex(where: { $0.name == name }) else {
+        return .failure(GnomonError(.notFound, "there is no store '\(name)'"))
+      }
+      state.stores[index].draining = change.draining
+      state.stores[index].drainJob = change.draining ? 2 : nil
+      return .success(state.stores[index])
+    }
+    return try result.get()
+  }
+
+  package func jobs() async throws(GnomonError) -> JobList {
+    try await enter()
+    return state.withLock { state in
+      state.polls += 1
+      var drain = JobInfo(
+        number: 2, what: "drain fast", state: .running, done: 3, skipped: 1, failed: 0, movedBytes: 3 << 20,
+        bytesPerSecond: 1 << 20, leftBytes: 2 << 20, leftSeconds: 2, seconds: 3)
+      if state.polls > state.pollsUntilDone { drain.state = .done }
+      return JobList(
+        jobs: [state.job, drain],
+        protection: JobInfo(number: 0, what: "keep the copies that volumes want", state: .running, done: 5))
+    }
+  }
+
+  package func beginJob(_ request: MoveRequest) async throws(GnomonError) -> JobInfo {
+    try await enter()
+    return state.withLock { state in
+      state.request = request
+      return JobInfo(number: 1, what: state.job.what, state: .running, leftBytes: 1 << 20)
+    }
+  }
+
+  package func cancelJob(_ number: Int) async throws(GnomonError) -> JobInfo {
+    try await enter()
+    let job = state.withLock { number == 1 ? $0.job : nil }
+    guard let job else { throw GnomonError(.notFound, "there is no job \(number)") }
+    return job
+  }
+
+  /// What was asked for last of the jobs.
+  package var request: MoveRequest? { state.withLock { $0.request } }
+
+  /// The first job is in this state from now on.
+  package func setJob(_ job: JobInfo) {
+    state.withLock { $0.job = job }
   }
 
   package func deleteVolume(name: String) async throws(GnomonError) {

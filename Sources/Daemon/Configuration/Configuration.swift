@@ -21,6 +21,8 @@ public struct Configuration: Sendable, Equatable {
   public var nbd = NBD()
   /// What volumes get that were created without saying.
   public var volumes = Volumes()
+  /// How copies are moved.
+  public var moves = Moves()
   /// Names of volumes that are exported read-only, whatever the catalog says.
   public var readOnly: [String] = []
 
@@ -67,6 +69,14 @@ public struct Configuration: Sendable, Equatable {
     public var structuredReplies = true
     /// How long a reactor with at most one request in flight polls before it sleeps.
     public var busyPollMicroseconds = 0
+  }
+
+  /// How copies are moved.
+  public struct Moves: Sendable, Equatable {
+    /// Extents that are moved at a time.
+    public var inFlight = 2
+    /// What all of them copy, at most.
+    public var bytesPerSecond: UInt64 = 200 << 20
   }
 
   /// What volumes get that were created without saying.

@@ -96,6 +96,14 @@ struct Setting {
       Setting(
         path: "volumes.extent", kind: .extent(\.volumes.extentBytes),
         summary: "Extent size of volumes that are created without one."),
+      Setting(
+        path: "moves.inFlight", kind: .integer(\.moves.inFlight, 1...64),
+        summary:
+          "Extents that are copied or moved between stores at a time. Each holds a buffer of 512 KiB in "
+          + "a reactor while it copies; where extents are larger than 16 MiB, a 32nd of one."),
+      Setting(
+        path: "moves.bytesPerSecond", kind: .size(\.moves.bytesPerSecond, 64 << 10...64 << 30),
+        summary: "How much all moves together copy per second, at most."),
     ]
   }
 }

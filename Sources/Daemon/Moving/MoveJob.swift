@@ -7,7 +7,7 @@ import Synchronization
 final class MoveJob: Sendable {
   /// How urgent it is; lower goes first.
   enum Priority: Int, Comparable {
-    /// A store is about to fail.
+    /// A store is to be emptied.
     case evacuation
     /// A person waits for it.
     case request
@@ -19,71 +19,139 @@ final class MoveJob: Sendable {
 
   /// What has become of it so far.
   struct Progress: Sendable {
+    /// Moves that ended as they were meant.
     var done = 0
+    /// Moves that were not needed any more.
     var skipped = 0
     var failed = 0
     var bytes: UInt64 = 0
-    /// Moves that are left, as far as is known.
-    var left: Int?
-    /// Why the last move failed, or none can be made.
+    /// What stands in the way, or why the last move failed.
     var complaint: String?
     var isCancelled = false
     var endedNanoseconds: UInt64?
+  }
+
+  private struct State {
+    var progress = Progress()
+    var rate = MovementRate()
+    var planComplaint: String?
+    var failuresInARow = 0
+    var restsUntil: UInt64 = 0
+    var isPlanned = false
+    var lastSuccessNanoseconds: UInt64
   }
 
   let number: Int
   /// What it is, in words.
   let title: String
   let priority: Priority
+  /// The store that it empties, if that is what it does.
+  let drains: StoreID?
   let startedNanoseconds: UInt64
-  private let plan: any MovePlan
-  private let state = Mutex(Progress())
+  let plan: any MovePlan
+  private let state: Mutex<State>
 
-  init(number: Int, _ title: String, _ priority: Priority, plan: any MovePlan) {
+  /// After so many failures one after the other a job that tries again rests.
+  private static let failuresMax = 4
+  private static let restNanoseconds: UInt64 = 1_000_000_000
+  private static let heldNanoseconds: UInt64 = 1_000_000_000
+
+  init(number: Int, _ title: String, _ priority: Priority, drains: StoreID? = nil, plan: any MovePlan) {
     self.number = number
     self.title = title
     self.priority = priority
+    self.drains = drains
     self.plan = plan
     startedNanoseconds = MonotonicClock.nanoseconds()
+    state = Mutex(State(lastSuccessNanoseconds: startedNanoseconds))
   }
 
-  var progress: Progress { state.withLock { $0 } }
-
-  /// The next moves; empty if there is none now, nil if there will be none.
-  func nextMoves() -> [Move]? {
-    if progress.isCancelled { return nil }
-    let (moves, left, complaint) = plan.next()
-    state.withLock {
-      $0.left = left
-      if let complaint { $0.complaint = complaint }
+  var progress: Progress {
+    state.withLock { state in
+      var progress = state.progress
+      progress.complaint = state.planComplaint ?? progress.complaint
+      return progress
     }
-    return moves
+  }
+
+  /// Bytes per second in the last seconds.
+  var bytesPerSecond: Double {
+    state.withLock { $0.rate.bytesPerSecond(at: MonotonicClock.nanoseconds()) }
+  }
+
+  var leftBytes: UInt64? { plan.leftBytes(after: progress) }
+
+  /// Whether it has ended or was cancelled: no more is planned.
+  var isOver: Bool { state.withLock { $0.isPlanned || $0.progress.isCancelled } }
+
+  /// Whether something stands in its way, and nothing has been moved for a while.
+  var isHeld: Bool {
+    state.withLock { state in
+      (state.planComplaint ?? state.progress.complaint) != nil
+        && MonotonicClock.nanoseconds() > state.lastSuccessNanoseconds + Self.heldNanoseconds
+    }
+  }
+
+  /// Whether it rests, because nothing succeeds.
+  var isResting: Bool { state.withLock { $0.restsUntil > MonotonicClock.nanoseconds() } }
+
+  /// The next moves, and whether to ask again soon.
+  func nextMoves() -> (moves: [Move], isLooking: Bool) {
+    let planned = plan.next()
+    state.withLock { state in
+      state.progress.failed += planned.refusedCount
+      if plan.triesAgain {
+        state.planComplaint = planned.complaint
+      } else if let complaint = planned.complaint {
+        state.progress.complaint = complaint
+      }
+      if planned.isEnd { state.isPlanned = true }
+    }
+    return (planned.moves, planned.isLooking)
   }
 
   func ended(_ end: MoveCourse.End, bytes: UInt64, of move: Move) {
+    let now = MonotonicClock.nanoseconds()
     state.withLock { state in
-      state.bytes += bytes
+      state.progress.bytes += bytes
+      state.rate.add(bytes, at: now)
       switch end {
-      case .done: state.done += 1
-      case .gone, .cancelled: state.skipped += 1
+      case .done:
+        state.progress.done += 1
+        state.lastSuccessNanoseconds = now
+        state.failuresInARow = 0
+        if plan.triesAgain { state.progress.complaint = nil }
+      case .gone, .cancelled: state.progress.skipped += 1
       case .failed(let step, let outcome):
-        state.failed += 1
-        state.complaint = "extent \(move.extent): \(step) \(outcome.words)"
+        state.progress.failed += 1
+        state.progress.complaint = "extent \(move.extent): \(step) \(outcome.words)"
+        state.failuresInARow += 1
+        if plan.triesAgain, state.failuresInARow >= Self.failuresMax {
+          state.restsUntil = now + Self.restNanoseconds
+        }
       }
     }
   }
 
+  /// Moves that were planned, but whose volume is about to go.
+  func skip(_ count: Int) {
+    state.withLock { $0.progress.skipped += count }
+  }
+
   func cancel() {
-    state.withLock { $0.isCancelled = true }
+    state.withLock { $0.progress.isCancelled = true }
   }
 
   func end() {
-    state.withLock { if $0.endedNanoseconds == nil { $0.endedNanoseconds = MonotonicClock.nanoseconds() } }
+    state.withLock { state in
+      if state.progress.endedNanoseconds == nil {
+        state.progress.endedNanoseconds = MonotonicClock.nanoseconds()
+        // What failed was tried again until it succeeded.
+        if plan.triesAgain && !state.progress.isCancelled {
+          state.progress.complaint = nil
+          state.planComplaint = nil
+        }
+      }
+    }
   }
-}
-
-/// Where a job's moves come from. Called by one task at a time.
-protocol MovePlan: AnyObject, Sendable {
-  /// The next few moves (nil: that was all), how many are left if that is known, and what stands in the way.
-  func next() -> (moves: [Move]?, left: Int?, complaint: String?)
 }

@@ -4,44 +4,56 @@ import Platform
 import Primitives
 import Redirection
 import Shadowing
+import Stores
 import Synchronization
 
-/// Carries out the moves of all jobs: a few at a time, within a budget, and never two of one extent.
+/// Has the moves of all jobs carried out: a few at a time, and never two of one extent.
 ///
-/// What a move does to an extent it does in steps that a reactor takes; in between clients have their turn.
 /// It keeps nothing of its own that must survive: an interrupted move leaves a shadow that lacks something,
-/// which is found again by whoever looks after the volume's copies.
+/// which is found again by whoever looks after the volume's copies, and a store that is being drained is
+/// marked so in the catalog.
 final class Mover: Sendable {
-  private struct ExtentKey: Hashable {
-    var volume: VolumeID
-    var extent: UInt64
-  }
-
   private struct State {
     var jobs: [MoveJob] = []
     var nextNumber = 1
     var waiting: [Int: [Move]] = [:]
     var busy: Set<ExtentKey> = []
-    var running = 0
+    /// Moves of a job that are under way.
+    var running: [Int: Int] = [:]
+    /// Volumes that are about to go or to be cut, and how many want them to be left alone.
     var excluded: [VolumeID: Int] = [:]
-    var budget: MovementBudget
+    var memory = MoveMemory()
+    var turn = 0
     var isStopping = false
+    var nap: Task<Void, Never>?
+    var isWoken = false
+    var task: Task<Void, Never>?
+
+    var runningCount: Int { running.values.reduce(0, +) }
   }
 
   /// Jobs that have ended are remembered so long, for people who ask.
   private static let endedJobsMax = 64
-  /// When nothing is to be done, how long until jobs are asked again.
+  /// Jobs of people that are under way at a time.
+  static let jobsMax = 64
+  /// When nothing is to be done, how long until plans are asked again.
   private static let idleMilliseconds = 500
+  /// Every so many moves the least urgent job has its turn: a drain of hours must not keep what is written
+  /// meanwhile from being protected.
+  private static let turns = 4
 
-  private let pool: Pool
+  /// Looks after the copies that volumes want, for ever; not among `jobs`.
+  let protection: MoveJob
+  private let hands: MoveHands
   private let inFlightMax: Int
-  private let state: Mutex<State>
+  private let state = Mutex(State())
   private let log = Log("mover")
 
-  init(_ pool: Pool, inFlightMax: Int, bytesPerSecond: UInt64) {
-    self.pool = pool
-    self.inFlightMax = inFlightMax
-    state = Mutex(State(budget: MovementBudget(bytesPerSecond: bytesPerSecond)))
+  init(_ pool: Pool, _ settings: Configuration.Moves) {
+    hands = MoveHands(pool, bytesPerSecond: settings.bytesPerSecond)
+    protection = MoveJob(
+      number: 0, "keep the copies that volumes want", .protection, plan: ProtectionPlan(hands.view))
+    inFlightMax = settings.inFlight
   }
 
   // MARK: Jobs
@@ -49,22 +61,55 @@ final class Mover: Sendable {
   /// Jobs that are there and some that have been, oldest first.
   var jobs: [MoveJob] { state.withLock { $0.jobs } }
 
+  /// Whether people have as many jobs under way as they may.
+  var isFull: Bool { jobs.count { $0.progress.endedNanoseconds == nil && $0.drains == nil } >= Self.jobsMax }
+
   /// Takes a job; it is begun at once.
   @discardableResult
-  func submit(_ title: String, _ priority: MoveJob.Priority, _ plan: some MovePlan) -> MoveJob {
+  func submit(
+    _ title: String, _ priority: MoveJob.Priority, drains: StoreID? = nil, _ plan: some MovePlan
+  ) -> MoveJob {
     let job = state.withLock { state in
-      let job = MoveJob(number: state.nextNumber, title, priority, plan: plan)
+      let ended = state.jobs.filter { $0.progress.endedNanoseconds != nil }
+      if ended.count >= Self.endedJobsMax { state.jobs.removeAll { $0 === ended[0] } }
+      let job = MoveJob(number: state.nextNumber, title, priority, drains: drains, plan: plan)
       state.nextNumber += 1
       state.jobs.append(job)
-      let ended = state.jobs.filter { $0.progress.endedNanoseconds != nil }
-      if ended.count > Self.endedJobsMax { state.jobs.removeAll { $0 === ended[0] } }
       return job
     }
     log.info("job begun", ["job": job.number, "what": title])
+    wake()
     return job
   }
 
   func job(_ number: Int) -> MoveJob? { jobs.first { $0.number == number } }
+
+  /// Begins to empty a store that is marked as being drained.
+  @discardableResult
+  func drain(_ store: any Store) -> MoveJob {
+    let id = store.record.id
+    return submit(
+      "drain \(store.record.name)", .evacuation, drains: id, DrainPlan(hands.view, draining: id))
+  }
+
+  /// Something has changed that plans go by.
+  func lookAgain() { wake() }
+
+  /// The job that empties a store; nil if there is none under way.
+  func drain(of store: StoreID) -> MoveJob? {
+    jobs.last { $0.drains == store && !$0.progress.isCancelled && $0.progress.endedNanoseconds == nil }
+  }
+
+  /// A job is to end; what it has begun is given back.
+  func cancel(_ job: MoveJob) {
+    job.cancel()
+    wake()
+  }
+
+  /// Why extents of a volume lie where they do, as far as it is remembered.
+  func reasons(of volume: VolumeID) -> [UInt64: String] {
+    state.withLock { $0.memory.reasons(of: volume) }
+  }
 
   // MARK: Volumes that go
 
@@ -83,83 +128,177 @@ final class Mover: Sendable {
     }
   }
 
+  /// Drops all shadows of an extent of a volume that is excluded.
+  func dropShadows(of volume: Volume, _ extent: UInt64) async throws(GnomonError) {
+    precondition(state.withLock { $0.excluded[volume.id] != nil }, "somebody else may move it")
+    while let shadow = ExtentCopies(volume.map.view, extent)?.shadows.first {
+      let move = Move(.drop, volume: volume.id, extent: extent, to: shadow.store, reason: "")
+      let (end, _) = await hands.carryOut(move, of: volume, shouldStop: { false })
+      guard end == .done || end == .gone else {
+        throw GnomonError(.system, "a shadow of volume \(volume.name) can not be dropped", cause: "\(end)")
+      }
+    }
+  }
+
   // MARK: The work
 
-  /// Works until `stop`.
-  func run() async {
+  /// Begins to work: first of all on what was under way when the pool was served last.
+  func start() {
+    for store in hands.pool.stores where store.record.isDraining { drain(store) }
+    let task = Task { await run() }
+    state.withLock { $0.task = task }
+  }
+
+  /// No move is begun any more, and those under way are given up; then calls back.
+  func stop(_ done: @escaping @Sendable () -> Void) {
+    let task = state.withLock { state in
+      state.isStopping = true
+      return state.task
+    }
+    wake()
+    Task {
+      await task?.value
+      done()
+    }
+  }
+
+  private func run() async {
     while !state.withLock({ $0.isStopping }) {
-      if let (job, move) = nextMove() {
-        Task {
-          let (end, bytes) = await carryOut(move, of: job)
-          finish(move, of: job, end, bytes)
-        }
-      } else {
-        try? await Task.sleep(for: .milliseconds(isIdle ? Self.idleMilliseconds : 1))
+      switch nextMove() {
+      case .move(let job, let move): begin(move, of: job)
+      case .later: await rest(milliseconds: 1)
+      case .none: await rest(milliseconds: Self.idleMilliseconds)
       }
     }
-    while state.withLock({ $0.running > 0 }) { try? await Task.sleep(for: .milliseconds(2)) }
+    while state.withLock({ $0.runningCount > 0 }) { await rest(milliseconds: Self.idleMilliseconds) }
   }
 
-  /// No step is taken any more; `run` returns when the last one has ended.
-  func stop() {
-    state.withLock { $0.isStopping = true }
+  private func rest(milliseconds: Int) async {
+    let nap = Task<Void, Never> { try? await Task.sleep(for: .milliseconds(milliseconds)) }
+    let isWoken = state.withLock { state in
+      state.nap = nap
+      return state.isWoken
+    }
+    if isWoken { nap.cancel() }
+    await nap.value
+    state.withLock { state in
+      state.nap = nil
+      state.isWoken = false
+    }
   }
 
-  private var isIdle: Bool { state.withLock { $0.running == 0 } }
+  private func wake() {
+    state.withLock { state in
+      state.isWoken = true
+      state.nap?.cancel()
+    }
+  }
+
+  private enum Next {
+    case move(MoveJob, Move)
+    /// None now, but a plan is looking for some.
+    case later
+    case none
+  }
 
   /// The most urgent move that can be begun now.
-  private func nextMove() -> (MoveJob, Move)? {
-    guard state.withLock({ $0.running < inFlightMax }) else { return nil }
-    for job in jobs.filter({ $0.progress.endedNanoseconds == nil }).sorted(by: { $0.priority < $1.priority })
-    {
-      if let move = takeMove(of: job) { return (job, move) }
-      guard state.withLock({ $0.waiting[job.number]?.isEmpty ?? true }) else { continue }
-      guard let moves = job.nextMoves() else {
-        if state.withLock({ $0.running }) == 0 { endJob(job) }
+  private func nextMove() -> Next {
+    let (jobs, isFull, isTurned) = state.withLock { state in
+      (state.jobs, state.runningCount >= inFlightMax, state.turn % Self.turns == Self.turns - 1)
+    }
+    if isFull { return .none }
+    var order = jobs.filter { $0.progress.endedNanoseconds == nil }.sorted { $0.priority < $1.priority }
+    order.append(protection)
+    if isTurned { order.reverse() }
+    var isLooking = false
+    for job in order {
+      if let move = takeMove(of: job) { return .move(job, move) }
+      if hasWaiting(job) { continue }
+      if job.isOver {
+        if state.withLock({ $0.running[job.number] == nil }) { end(job) }
         continue
       }
-      state.withLock { $0.waiting[job.number] = moves }
-      if let move = takeMove(of: job) { return (job, move) }
+      if job.isResting { continue }
+      isLooking = plan(job) || isLooking
+      if let move = takeMove(of: job) { return .move(job, move) }
+      if job.isOver { isLooking = true }
     }
-    return nil
+    return isLooking ? .later : .none
+  }
+
+  private func hasWaiting(_ job: MoveJob) -> Bool {
+    state.withLock { !($0.waiting[job.number]?.isEmpty ?? true) }
+  }
+
+  /// - Returns: whether the plan wants to be asked again soon.
+  private func plan(_ job: MoveJob) -> Bool {
+    // Of extents that are being moved now, the plan knows only what was: a plan that tries again finds them
+    // later.
+    let busy = job.plan.triesAgain ? state.withLock { $0.busy } : []
+    var (moves, isLooking) = job.nextMoves()
+    let now = MonotonicClock.nanoseconds()
+    state.withLock { state in
+      if job.plan.triesAgain {
+        moves.removeAll { busy.contains(ExtentKey($0)) || state.memory.rests(ExtentKey($0), at: now) }
+      }
+      state.waiting[job.number] = moves
+    }
+    return isLooking
   }
 
   private func takeMove(of job: MoveJob) -> Move? {
     state.withLock { state in
       guard let waiting = state.waiting[job.number] else { return nil }
-      let index = waiting.firstIndex { move in
-        !state.busy.contains(ExtentKey(volume: move.volume, extent: move.extent))
-          && state.excluded[move.volume] == nil
-      }
-      guard let index else {
-        // Volumes that go have no moves any more.
-        state.waiting[job.number]?.removeAll { state.excluded[$0.volume] != nil }
+      if job.progress.isCancelled {
+        state.waiting[job.number] = nil
         return nil
       }
-      let move = state.waiting[job.number]!.remove(at: index)
-      state.busy.insert(ExtentKey(volume: move.volume, extent: move.extent))
-      state.running += 1
+      let kept = waiting.filter { state.excluded[$0.volume] == nil }
+      if kept.count < waiting.count {
+        job.skip(waiting.count - kept.count)
+        state.waiting[job.number] = kept
+      }
+      guard let index = kept.firstIndex(where: { !state.busy.contains(ExtentKey($0)) }) else { return nil }
+      let move = kept[index]
+      state.waiting[job.number]!.remove(at: index)
+      state.busy.insert(ExtentKey(move))
+      state.running[job.number, default: 0] += 1
+      state.turn += 1
       return move
+    }
+  }
+
+  private func begin(_ move: Move, of job: MoveJob) {
+    Task {
+      var (end, bytes) = (MoveCourse.End.gone, UInt64(0))
+      if let volume = hands.volume(of: move) {
+        (end, bytes) = await hands.carryOut(move, of: volume) {
+          job.progress.isCancelled || self.state.withLock { $0.isStopping }
+        }
+      }
+      finish(move, of: job, end, bytes)
     }
   }
 
   private func finish(_ move: Move, of job: MoveJob, _ end: MoveCourse.End, _ bytes: UInt64) {
     job.ended(end, bytes: bytes, of: move)
     state.withLock { state in
-      state.busy.remove(ExtentKey(volume: move.volume, extent: move.extent))
-      state.running -= 1
+      state.memory.note(end, of: move, at: MonotonicClock.nanoseconds())
+      state.busy.remove(ExtentKey(move))
+      let running = state.running[job.number]! - 1
+      state.running[job.number] = running == 0 ? nil : running
     }
-    if case .failed(let step, let outcome) = end {
-      log.debug(
-        "move failed",
-        [
-          "job": job.number, "volume": move.volume.rawValue, "extent": move.extent, "step": "\(step)",
-          "why": outcome.words,
-        ])
-    }
+    wake()
+    guard case .failed(let step, let outcome) = end else { return }
+    log.debug(
+      "move failed",
+      [
+        "job": job.number, "volume": move.volume.rawValue, "extent": move.extent, "step": "\(step)",
+        "why": outcome.words,
+      ])
   }
 
-  private func endJob(_ job: MoveJob) {
+  private func end(_ job: MoveJob) {
     job.end()
     state.withLock { $0.waiting[job.number] = nil }
     let progress = job.progress
@@ -169,84 +308,5 @@ final class Mover: Sendable {
         "job": job.number, "what": job.title, "moves": progress.done, "failed": progress.failed,
         "bytes": progress.bytes,
       ])
-  }
-
-  // MARK: One move
-
-  private func carryOut(_ move: Move, of job: MoveJob) async -> (MoveCourse.End, UInt64) {
-    guard let volume = pool.exports.volumes.first(where: { $0.id == move.volume }),
-      makeLine(volume, move.extent)
-    else { return (.gone, 0) }
-    var course = MoveCourse(move)
-    var copied: UInt64 = 0
-    var hasReported = false
-    while course.end == nil, let (step, target) = course.next {
-      let (outcome, bytes) = await take(step, volume, move.extent, target)
-      copied += bytes
-      if outcome.isTrouble && !hasReported {
-        hasReported = true
-        if case .failed(let errno) = outcome {
-          log.warning(
-            "a step of a move has failed",
-            [
-              "job": job.number, "volume": volume.name, "extent": move.extent, "step": "\(step)",
-              "errno": errno,
-            ])
-        }
-      }
-      course.ended(outcome)
-      if outcome == .busy || (outcome.isTrouble && course.end == nil) {
-        try? await Task.sleep(for: .milliseconds(20))
-      }
-      if job.progress.isCancelled || state.withLock({ $0.isStopping }) { course.cancel() }
-      await pause(after: bytes)
-    }
-    return (course.end ?? .cancelled, copied)
-  }
-
-  private func makeLine(_ volume: Volume, _ extent: UInt64) -> Bool {
-    guard extent < volume.map.extentCount else { return false }
-    return (try? volume.map.makeShadowLine(extent)) != nil
-  }
-
-  private func take(
-    _ step: MoveStep, _ volume: Volume, _ extent: UInt64, _ target: StoreID
-  ) async -> (MoveOutcome, UInt64) {
-    let reactors = pool.reactors
-    return await withCheckedContinuation { continuation in
-      reactors[Int(extent % UInt64(reactors.count))].post(
-        .move(step, volume, extent: extent, target: target) { continuation.resume(returning: ($0, $1)) })
-    }
-  }
-
-  private func pause(after bytes: UInt64) async {
-    guard bytes > 0 else { return }
-    let wait = state.withLock { $0.budget.spend(bytes, at: MonotonicClock.nanoseconds()) }
-    if wait > 0 { try? await Task.sleep(for: .nanoseconds(wait)) }
-  }
-}
-
-extension MoveOutcome {
-  /// Whether something stood in the way.
-  var isTrouble: Bool {
-    switch self {
-    case .done, .more, .busy, .gone: false
-    case .refused, .crowded, .full, .corrupt, .failed: true
-    }
-  }
-
-  /// In words, as the end of a sentence.
-  var words: String {
-    switch self {
-    case .done: "is done"
-    case .more: "finds that clients write faster than it copies"
-    case .busy: "finds no room"
-    case .gone: "finds nothing to do"
-    case .refused: "is not possible in the state that the copies are in"
-    case .crowded: "finds that the extent has as many copies as it can have"
-    case .full: "finds the store full"
-    case .corrupt: "reads back something else than it wrote"
-    case .failed(let errno): "fails: " + SystemError.text(of: errno)
-    }
   }
 }

@@ -35,9 +35,22 @@ struct APIHandler: Sendable {
       let volume = try await control.createVolume(VolumeRequest(json: try body(of: request)))
       return Self.created(volume, at: "/v1/volumes/" + PercentCoding.encode(volume.name))
     case ("PATCH", .volume(let name)):
-      let change = try VolumeChange(json: try body(of: request))
-      return Self.success(
-        try await control.resizeVolume(name: name, sizeBytes: change.sizeBytes, force: change.force))
+      let change = try VolumePatch(json: try body(of: request))
+      switch change {
+      case .size(let change):
+        return Self.success(
+          try await control.resizeVolume(name: name, sizeBytes: change.sizeBytes, force: change.force))
+      case .redundancy(let change):
+        return Self.success(try await control.setRedundancy(volume: name, change))
+      }
+    case ("PATCH", .store(let name)):
+      let change = try StoreChange(json: try body(of: request))
+      return Self.success(try await control.changeStore(name: name, change))
+    case ("POST", .jobs):
+      let job = try await control.beginJob(MoveRequest(json: try body(of: request)))
+      return Self.created(job, at: "/v1/jobs/\(job.number)")
+    case ("DELETE", .job(let number)):
+      return Self.success(try await control.cancelJob(number))
     case ("DELETE", .store(let name)):
       try await control.removeStore(name: name)
       return HTTPResponse(status: 204)
@@ -69,6 +82,15 @@ struct APIHandler: Sendable {
         throw GnomonError(.notFound, "there is no volume '\(name)'")
       }
       return Self.success(volume)
+    case .extents(let volume, let extents):
+      return Self.success(try await control.extents(volume: volume, ExtentSet(parsing: extents)))
+    case .jobs:
+      return Self.success(try await control.jobs())
+    case .job(let number):
+      guard let job = try await control.jobs().jobs.first(where: { $0.number == number }) else {
+        throw GnomonError(.notFound, "there is no job \(number)")
+      }
+      return Self.success(job)
     }
   }
 

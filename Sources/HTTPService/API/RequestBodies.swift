@@ -26,8 +26,18 @@ extension StoreRequest {
   }
 }
 
+extension StoreChange {
+  static let fields = ["draining"]
+
+  /// Reads the body of `PATCH /v1/stores/{name}`.
+  package init(json: JSONValue) throws(GnomonError) {
+    let fields = try JSONFields(json, allowed: Self.fields)
+    self.init(draining: try fields.required("draining", fields.boolean("draining")))
+  }
+}
+
 extension VolumeRequest {
-  static let fields = ["name", "sizeBytes", "extentBytes", "readOnly"]
+  static let fields = ["name", "sizeBytes", "extentBytes", "readOnly", "copies", "across", "protection"]
 
   /// Reads and checks the body of `POST /v1/volumes`.
   package init(json: JSONValue) throws(GnomonError) {
@@ -36,20 +46,67 @@ extension VolumeRequest {
       name: try fields.required("name", fields.string("name")),
       sizeBytes: try fields.required("sizeBytes", fields.bytes("sizeBytes")),
       extentBytes: try fields.bytes("extentBytes"),
-      readOnly: try fields.boolean("readOnly") ?? false)
+      readOnly: try fields.boolean("readOnly") ?? false,
+      redundancy: try RedundancyChange(fields))
     try Validation.check(self)
   }
 }
 
-extension VolumeChange {
-  static let fields = ["sizeBytes", "force"]
+extension RedundancyChange {
+  init(_ fields: JSONFields) throws(GnomonError) {
+    self.init(
+      copies: try fields.integer("copies"), across: try fields.choice("across"),
+      protection: try fields.choice("protection"))
+    try Validation.check(self)
+  }
+}
 
-  /// Reads and checks the body of `PATCH /v1/volumes/{name}`.
+/// The body of `PATCH /v1/volumes/{name}`: a new size, or what the volume wants to survive.
+package enum VolumePatch: Encodable, Equatable {
+  case size(VolumeChange)
+  case redundancy(RedundancyChange)
+
+  /// One or the other, without a word that says which.
+  package func encode(to encoder: any Encoder) throws {
+    switch self {
+    case .size(let change): try change.encode(to: encoder)
+    case .redundancy(let change): try change.encode(to: encoder)
+    }
+  }
+
+  static let fields = ["sizeBytes", "force", "copies", "across", "protection"]
+
+  /// Reads and checks the body.
+  package init(json: JSONValue) throws(GnomonError) {
+    let fields = try JSONFields(json, allowed: Self.fields)
+    let redundancy = try RedundancyChange(fields)
+    let (sizeBytes, force) = (try fields.bytes("sizeBytes"), try fields.boolean("force"))
+    guard sizeBytes == nil && force == nil || redundancy.isEmpty else {
+      throw GnomonError(
+        .invalid, "a volume's size and its copies can not be changed at once",
+        remedy: "change one after the other")
+    }
+    if redundancy.isEmpty {
+      let sizeBytes = try fields.required("sizeBytes", sizeBytes)
+      try Validation.checkSize(sizeBytes, of: "the volume")
+      self = .size(VolumeChange(sizeBytes: sizeBytes, force: force ?? false))
+    } else {
+      self = .redundancy(redundancy)
+    }
+  }
+}
+
+extension MoveRequest {
+  static let fields = ["kind", "volume", "extents", "store"]
+
+  /// Reads and checks the body of `POST /v1/jobs`.
   package init(json: JSONValue) throws(GnomonError) {
     let fields = try JSONFields(json, allowed: Self.fields)
     self.init(
-      sizeBytes: try fields.required("sizeBytes", fields.bytes("sizeBytes")),
-      force: try fields.boolean("force") ?? false)
-    try Validation.checkSize(sizeBytes, of: "the volume")
+      try fields.required("kind", fields.choice("kind")),
+      volume: try fields.required("volume", fields.string("volume")),
+      extents: try fields.string("extents") ?? "all",
+      store: try fields.required("store", fields.string("store")))
+    _ = try ExtentSet(parsing: extents)
   }
 }

@@ -40,6 +40,11 @@ public struct APIClient: Sendable {
     _ = try perform("DELETE", "/v1/stores/" + PercentCoding.encode(name))
   }
 
+  /// See `ControlPlane.changeStore`.
+  public func changeStore(name: String, _ change: StoreChange) throws(GnomonError) -> StoreInfo {
+    try call("PATCH", "/v1/stores/" + PercentCoding.encode(name), body: JSONText.encode(change))
+  }
+
   /// All volumes.
   public func volumes() throws(GnomonError) -> [VolumeInfo] {
     let list: VolumeList = try call("GET", "/v1/volumes")
@@ -59,6 +64,37 @@ public struct APIClient: Sendable {
   /// See `ControlPlane.resizeVolume`.
   public func resizeVolume(name: String, _ change: VolumeChange) throws(GnomonError) -> VolumeInfo {
     try call("PATCH", "/v1/volumes/" + PercentCoding.encode(name), body: JSONText.encode(change))
+  }
+
+  /// See `ControlPlane.setRedundancy`.
+  public func setRedundancy(volume name: String, _ change: RedundancyChange) throws(GnomonError) -> VolumeInfo
+  {
+    try call("PATCH", "/v1/volumes/" + PercentCoding.encode(name), body: JSONText.encode(change))
+  }
+
+  /// See `ControlPlane.extents`.
+  public func extents(volume name: String, _ extents: String) throws(GnomonError) -> ExtentList {
+    try call("GET", "/v1/volumes/" + PercentCoding.encode(name) + "/extents/" + PercentCoding.encode(extents))
+  }
+
+  /// See `ControlPlane.jobs`.
+  public func jobs() throws(GnomonError) -> JobList {
+    try call("GET", "/v1/jobs")
+  }
+
+  /// One job.
+  public func job(_ number: Int) throws(GnomonError) -> JobInfo {
+    try call("GET", "/v1/jobs/\(number)")
+  }
+
+  /// See `ControlPlane.beginJob`.
+  public func beginJob(_ request: MoveRequest) throws(GnomonError) -> JobInfo {
+    try call("POST", "/v1/jobs", body: JSONText.encode(request))
+  }
+
+  /// See `ControlPlane.cancelJob`.
+  public func cancelJob(_ number: Int) throws(GnomonError) -> JobInfo {
+    try call("DELETE", "/v1/jobs/\(number)")
   }
 
   /// See `ControlPlane.deleteVolume`.

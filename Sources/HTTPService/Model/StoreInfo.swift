@@ -36,13 +36,20 @@ public struct StoreInfo: Codable, Sendable, Equatable {
   public var errors: StoreErrorCounts
   /// How it stands with the server; of stores in an export only.
   public var connection: StoreConnection?
+  /// Whether its copies are being moved away: it gets no new ones.
+  public var draining: Bool
+  /// The job that does so; nil when it is at its end.
+  public var drainJob: Int?
+  /// What stands in the way of that.
+  public var complaint: String?
 
   /// Takes every figure as it is.
   public init(
     name: String, id: UInt8, uuid: String, kind: StoreKind, path: String, tier: Int, region: String,
     zone: String,
     node: String, cost: Double, cache: CacheMode, sizeBytes: UInt64, usedBytes: UInt64, freeBytes: UInt64,
-    state: StoreState, errors: StoreErrorCounts = StoreErrorCounts(), connection: StoreConnection? = nil
+    state: StoreState, errors: StoreErrorCounts = StoreErrorCounts(), connection: StoreConnection? = nil,
+    draining: Bool = false
   ) {
     self.name = name
     self.id = id
@@ -61,6 +68,7 @@ public struct StoreInfo: Codable, Sendable, Equatable {
     self.state = state
     self.errors = errors
     self.connection = connection
+    self.draining = draining
   }
 
   /// What the catalog says about a store, with the figures that only the running daemon knows.
@@ -73,7 +81,7 @@ public struct StoreInfo: Codable, Sendable, Equatable {
       path: record.path,
       tier: record.tier, region: record.region, zone: record.zone, node: record.node, cost: record.cost,
       cache: record.cache, sizeBytes: record.sizeBytes, usedBytes: usedBytes, freeBytes: freeBytes,
-      state: state, errors: errors, connection: connection)
+      state: state, errors: errors, connection: connection, draining: record.isDraining)
   }
 }
 

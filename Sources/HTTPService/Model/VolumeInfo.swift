@@ -18,11 +18,20 @@ public struct VolumeInfo: Codable, Sendable, Equatable {
   public var connections: Int
   /// Whether it serves.
   public var state: VolumeState
+  /// Copies that each extent is to have, the live one included.
+  public var copies: Int
+  /// What no two of them may share.
+  public var across: FailureDomain
+  /// When writes are acknowledged.
+  public var protection: ProtectionWord
+  /// Mapped extents that have fewer copies than wanted which are up to date and may take over.
+  public var lackingExtents: UInt64
 
   /// Takes every figure as it is.
   public init(
     name: String, uuid: String, sizeBytes: UInt64, extentBytes: UInt64, readOnly: Bool, mappedBytes: UInt64,
-    connections: Int, state: VolumeState = .online
+    connections: Int, state: VolumeState = .online, redundancy: Redundancy = Redundancy(),
+    lackingExtents: UInt64 = 0
   ) {
     self.name = name
     self.uuid = uuid
@@ -32,6 +41,10 @@ public struct VolumeInfo: Codable, Sendable, Equatable {
     self.mappedBytes = mappedBytes
     self.connections = connections
     self.state = state
+    copies = redundancy.copies
+    across = redundancy.across
+    protection = ProtectionWord(redundancy.protection)
+    self.lackingExtents = lackingExtents
   }
 
   /// What the catalog says about a volume, with the figures that only the running daemon knows.
@@ -39,7 +52,36 @@ public struct VolumeInfo: Codable, Sendable, Equatable {
     self.init(
       name: record.name, uuid: record.uuid.description, sizeBytes: record.sizeBytes,
       extentBytes: record.extentBytes, readOnly: record.readOnly, mappedBytes: mappedBytes,
-      connections: connections)
+      connections: connections, redundancy: record.redundancy)
+  }
+}
+
+/// A `Protection` on the wire.
+public enum ProtectionWord: String, Codable, Sendable, CaseIterable {
+  /// When all synced shadows have a write, it is acknowledged.
+  case sync
+  /// When the live copy has it; shadows get it a little later.
+  case async
+  /// When the live copy has it; shadows are left behind.
+  case none
+
+  /// The word for it.
+  public init(_ protection: Protection) {
+    self =
+      switch protection {
+      case .sync: .sync
+      case .async: .async
+      case .none: .none
+      }
+  }
+
+  /// What it stands for.
+  public var protection: Protection {
+    switch self {
+    case .sync: .sync
+    case .async: .async
+    case .none: .none
+    }
   }
 }
 
@@ -72,13 +114,57 @@ public struct VolumeRequest: Codable, Sendable, Equatable {
   public var extentBytes: UInt64?
   /// Whether writes are refused.
   public var readOnly: Bool
+  /// Copies that each extent is to have; nil: one.
+  public var copies: Int?
+  /// What no two of them may share; nil: a store.
+  public var across: FailureDomain?
+  /// When writes are acknowledged; nil: `sync`.
+  public var protection: ProtectionWord?
 
   /// What is not said has its default.
-  public init(name: String, sizeBytes: UInt64, extentBytes: UInt64? = nil, readOnly: Bool = false) {
+  public init(
+    name: String, sizeBytes: UInt64, extentBytes: UInt64? = nil, readOnly: Bool = false,
+    redundancy: RedundancyChange = RedundancyChange()
+  ) {
     self.name = name
     self.sizeBytes = sizeBytes
     self.extentBytes = extentBytes
     self.readOnly = readOnly
+    copies = redundancy.copies
+    across = redundancy.across
+    protection = redundancy.protection
+  }
+
+  /// What it is to survive.
+  public var redundancy: RedundancyChange {
+    RedundancyChange(copies: copies, across: across, protection: protection)
+  }
+}
+
+/// What is to change of what a volume wants to survive: the body of `PATCH /v1/volumes/{name}`.
+public struct RedundancyChange: Codable, Sendable, Equatable {
+  /// Copies of each extent, the live one included; nil: as it is.
+  public var copies: Int?
+  /// What no two of them may share; nil: as it is.
+  public var across: FailureDomain?
+  /// When writes are acknowledged; nil: as it is.
+  public var protection: ProtectionWord?
+
+  /// What is not said stays.
+  public init(copies: Int? = nil, across: FailureDomain? = nil, protection: ProtectionWord? = nil) {
+    self.copies = copies
+    self.across = across
+    self.protection = protection
+  }
+
+  /// Whether nothing changes.
+  public var isEmpty: Bool { copies == nil && across == nil && protection == nil }
+
+  /// What is wanted after the change.
+  public func applied(to redundancy: Redundancy = Redundancy()) -> Redundancy {
+    Redundancy(
+      copies: copies ?? redundancy.copies, across: across ?? redundancy.across,
+      protection: protection?.protection ?? redundancy.protection)
   }
 }
 

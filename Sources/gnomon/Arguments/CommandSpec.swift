@@ -53,6 +53,8 @@ struct OptionSpec: Sendable, Equatable {
 
   static let help = OptionSpec(name: "help", summary: "show this help", isShownInUsage: false)
   static let json = OptionSpec(name: "json", summary: "print JSON for programs")
+  static let wait = OptionSpec(
+    name: "wait", summary: "wait for the end; progress goes to stderr")
   static let pool = OptionSpec(
     name: "pool", value: "DIR", summary: "the pool's folder; without it, $GNOMON_POOL")
 }

@@ -45,12 +45,12 @@ extension StoreRequest {
 
 extension VolumeRequest {
   static let form = "NAME=SIZE"
-  static let keys = ["extent"]
+  static let keys = ["extent", "copies", "across", "protection"]
 
   /// Reads and checks a volume from the command line.
   init(spec text: String) throws(GnomonError) {
     let spec = try SpecText(
-      parsing: text, kind: "volume", form: "NAME=SIZE[,extent=SIZE]", allowed: Self.keys)
+      parsing: text, kind: "volume", form: "NAME=SIZE[,KEY=VALUE]", allowed: Self.keys)
     guard let size = ByteSize(parsing: spec.value) else {
       throw GnomonError(
         .invalid, "volume '\(spec.name)': wrong size '\(spec.value)'", remedy: ByteSize.hint)
@@ -63,7 +63,35 @@ extension VolumeRequest {
           .invalid, "volume '\(spec.name)': wrong extent '\(text)'", remedy: "for example extent=1M")
       }
     }
-    self.init(name: spec.name, sizeBytes: size.rawValue, extentBytes: extent?.rawValue)
+    let redundancy = try RedundancyChange(
+      copies: spec.keys["copies"], across: spec.keys["across"], protection: spec.keys["protection"])
+    self.init(
+      name: spec.name, sizeBytes: size.rawValue, extentBytes: extent?.rawValue, redundancy: redundancy)
+    try Validation.check(self)
+  }
+}
+
+extension RedundancyChange {
+  /// Reads and checks the words of the command line; what is nil stays.
+  init(copies: String?, across: String?, protection: String?) throws(GnomonError) {
+    func choice<Choice: RawRepresentable<String> & CaseIterable>(
+      _ name: String, _ text: String?
+    ) throws(GnomonError) -> Choice? {
+      guard let text else { return nil }
+      guard let choice = Choice(rawValue: text) else {
+        throw GnomonError(
+          .invalid, "wrong \(name) '\(text)'",
+          remedy: "allowed: " + Choice.allCases.map(\.rawValue).joined(separator: ", "))
+      }
+      return choice
+    }
+    if let copies, Int(copies) == nil {
+      throw GnomonError(
+        .invalid, "wrong copies '\(copies)'", remedy: "give a number from 1 to \(Redundancy.copiesMax)")
+    }
+    self.init(
+      copies: copies.flatMap(Int.init), across: try choice("across", across),
+      protection: try choice("protection", protection))
     try Validation.check(self)
   }
 }

@@ -9,7 +9,8 @@ struct Command: Sendable {
 
   /// All commands, in the order of the help.
   static let all: [Command] =
-    [serve] + poolCommands + storeCommands + volumeCommands + [check, status, version, help]
+    [serve] + poolCommands + storeCommands + volumeCommands + moveCommands + jobCommands
+    + [check, status, version, help]
 }
 
 /// What a command works with besides its arguments.
@@ -18,6 +19,8 @@ struct CommandContext: Sendable {
   var workingDirectory = "/"
   var output: TextOutput
   var errors: TextOutput
+  /// Whether `errors` is a terminal, on which a line can be written again.
+  var isTerminal = false
   var offline: any OfflineOperations
 }
 

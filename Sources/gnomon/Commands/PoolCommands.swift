@@ -7,7 +7,7 @@ extension Command {
     name: "store", value: "SPEC", summary: "a store, as NAME=PATH,size=SIZE,tier=N", isRequired: true,
     isRepeatable: true)
   private static let volume = OptionSpec(
-    name: "volume", value: "SPEC", summary: "a volume, as NAME=SIZE[,extent=SIZE]", isRepeatable: true)
+    name: "volume", value: "SPEC", summary: "a volume, as NAME=SIZE[,KEY=VALUE]…", isRepeatable: true)
 
   static let poolCommands = [poolCreate, poolShow]
 

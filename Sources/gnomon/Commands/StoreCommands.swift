@@ -18,7 +18,7 @@ extension Command {
   static let forceStores = OptionSpec(
     name: "force", summary: "use files, devices and exports that are not empty; what is there is lost")
 
-  static let storeCommands = [storeAdd, storeList, storeShow, storeRemove]
+  static let storeCommands = [storeAdd, storeList, storeShow, storeDrain, storeRemove]
 
   /// `gnomon store add`
   private static let storeAdd = Command(
@@ -59,7 +59,7 @@ extension Command {
       ])
       for store in stores {
         table.add([
-          store.name, "\(store.id)", "\(store.tier)", state(store.state, store.connection),
+          store.name, "\(store.id)", "\(store.tier)", state(of: store),
           "\(ByteSize(rawValue: store.sizeBytes))",
           "\(ByteSize(rawValue: store.usedBytes))", "\(ByteSize(rawValue: store.freeBytes))",
           store.cache.rawValue, store.path,
@@ -91,7 +91,8 @@ extension Command {
       list.add("store", store.name)
       list.add("id", "\(store.id)")
       list.add("uuid", store.uuid)
-      list.add("state", store.state.rawValue)
+      list.add("state", state(of: store))
+      if let complaint = store.complaint { list.add("complaint", complaint) }
       list.add("kind", store.kind.rawValue)
       list.add("path", store.path)
       if let connection = store.connection {
@@ -119,12 +120,62 @@ extension Command {
     return .ok
   }
 
+  /// `online`, `online, draining`
+  private static func state(of store: StoreInfo) -> String {
+    state(store.state, store.connection) + (store.draining ? ", draining" : "")
+  }
+
+  private static let cancel = OptionSpec(
+    name: "cancel", summary: "end it; the store is used again, and what has been moved stays where it is")
+
+  /// `gnomon store drain`
+  private static let storeDrain = Command(
+    spec: CommandSpec(
+      path: ["store", "drain"], summary: "Move everything off a store of a served pool",
+      positionals: [PositionalSpec(name: "NAME")], options: [.wait, cancel, .pool, .json],
+      details: [
+        "Clients go on reading and writing meanwhile. The store gets nothing new from here on, also when it "
+          + "is empty, until it is removed or --cancel lets it be used again; a daemon that is started again "
+          + "goes on with it. Without room elsewhere the drain is held, and says so in 'gnomon jobs' and "
+          + "'gnomon store show'; it goes on as soon as there is.",
+        "With --wait, the command ends when the store is empty. To end the command alone is harmless: the "
+          + "drain goes on.",
+      ],
+      examples: [
+        .init(
+          text: "Empty a disk and take it out",
+          line: "gnomon store drain --pool /srv/pool hdd --wait && gnomon store remove --pool /srv/pool hdd")
+      ])
+  ) { run in
+    let name = run.arguments.positionals[0]
+    try Validation.checkName(name, of: "store")
+    let isCancelled = run.arguments.has(cancel)
+    if isCancelled && run.arguments.has(.wait) {
+      throw UsageError(message: "--wait and --cancel do not go together", command: run.spec)
+    }
+    return try run.withDaemon { client in
+      let store = try client.changeStore(name: name, StoreChange(draining: !isCancelled))
+      if run.arguments.has(.wait), let job = store.drainJob {
+        return try JobWatch(run, client).wait(for: job)
+      }
+      run.show(store) {
+        if isCancelled { return "The store \(name) is used again.\n" }
+        return "The store \(name) is being drained, \(ByteSize(rawValue: store.usedBytes)) lie on it: "
+          + "see 'gnomon jobs'.\n"
+      }
+      return .ok
+    }
+  }
+
   /// `gnomon store remove`
   private static let storeRemove = Command(
     spec: CommandSpec(
       path: ["store", "remove"], summary: "Remove an empty store from a served pool",
       positionals: [PositionalSpec(name: "NAME")], options: [.pool],
-      details: ["A store that holds extents is refused. Its file or device stays, and is not written to."],
+      details: [
+        "A store that holds extents is refused: 'gnomon store drain' moves them elsewhere. Its file or "
+          + "device stays, and is not written to."
+      ],
       examples: [.init(text: "Remove a store", line: "gnomon store remove --pool /srv/pool hdd")])
   ) { run in
     let name = run.arguments.positionals[0]

@@ -5,12 +5,23 @@ import Primitives
 extension Command {
   /// How a volume is written, for help.
   static let volumeSpecDetails = [
-    "A volume is written NAME=SIZE, SIZE being a multiple of 4096 bytes like 20G, 20GiB or 1.5T. extent= is "
-      + "the size of its extents, the pieces in which it is placed: a power of two from 64K to 64M, 1M by "
-      + "default. Volumes are thin: they take room as they are written."
+    "A volume is written NAME=SIZE, or NAME=SIZE,KEY=VALUE,… with further keys. SIZE is a multiple of 4096 "
+      + "bytes like 20G, 20GiB or 1.5T. extent= is the size of its extents, the pieces in which it is "
+      + "placed: a power of two from 64K to 64M, 1M by default. Volumes are thin: they take room as they are "
+      + "written.",
+    redundancyDetails,
   ]
 
-  static let volumeCommands = [volumeCreate, volumeList, volumeShow, volumeResize, volumeDelete]
+  private static let redundancyDetails =
+    "copies= is how many copies each extent is to have, from 1 to 4, the live one included; a moment after "
+    + "the first write to an extent the others are made. across= is what no two of them may share: store "
+    + "(the default), node, zone or region. protection= says when a write is acknowledged: sync (the "
+    + "default), when all copies have it; async, when the live one has, and the others get it a little "
+    + "later; none, when the live one has, and the others are left behind."
+
+  static let volumeCommands = [
+    volumeCreate, volumeList, volumeShow, volumeSet, volumeResize, volumeDelete,
+  ]
 
   private static let force = OptionSpec(
     name: "force", summary: "shrink even if data is lost")
@@ -24,6 +35,9 @@ extension Command {
         .init(text: "A volume of 20 GiB", line: "gnomon volume create --pool /srv/pool disk1=20G"),
         .init(
           text: "With larger extents", line: "gnomon volume create --pool /srv/pool archive=8T,extent=16M"),
+        .init(
+          text: "With a copy of everything on another machine's store",
+          line: "gnomon volume create --pool /srv/pool vm2=40G,copies=2,across=node"),
       ])
   ) { run in
     let request = try VolumeRequest(spec: run.arguments.positionals[0])
@@ -43,12 +57,14 @@ extension Command {
       var table = Table([
         .init(title: "NAME"), .init(title: "SIZE", alignment: .right),
         .init(title: "MAPPED", alignment: .right), .init(title: "EXTENT", alignment: .right),
-        .init(title: "ACCESS"), .init(title: "CONNECTIONS", alignment: .right),
+        .init(title: "ACCESS"), .init(title: "COPIES", alignment: .right),
+        .init(title: "LACKING", alignment: .right), .init(title: "CONNECTIONS", alignment: .right),
       ])
       for volume in volumes {
         table.add([
           volume.name, "\(ByteSize(rawValue: volume.sizeBytes))", "\(ByteSize(rawValue: volume.mappedBytes))",
-          "\(ByteSize(rawValue: volume.extentBytes))", access(volume), "\(volume.connections)",
+          "\(ByteSize(rawValue: volume.extentBytes))", access(volume), "\(volume.copies)",
+          "\(volume.lackingExtents)", "\(volume.connections)",
         ])
       }
       return table.text
@@ -75,12 +91,56 @@ extension Command {
         list.add("mapped", "\(ByteSize(rawValue: volume.mappedBytes))")
         list.add("extent", "\(ByteSize(rawValue: volume.extentBytes))")
         list.add("access", access(volume))
+        list.add("copies", "\(volume.copies) across \(volume.across.rawValue)s")
+        list.add("protection", volume.protection.rawValue)
+        list.add("lacking", "\(count(Int(volume.lackingExtents), "extent")) with fewer copies")
         list.add("connections", "\(volume.connections)")
         for listener in try client.status().listeners {
           list.add("uri", NBDEndpoint(parsing: listener)?.uri(export: volume.name) ?? listener)
         }
         return list.text
       }
+    }
+    return .ok
+  }
+
+  private static let copies = OptionSpec(
+    name: "copies", value: "N", summary: "copies of each extent, the live one included: 1 to 4")
+  private static let across = OptionSpec(
+    name: "across", value: "DOMAIN", summary: "what no two of them may share: store, node, zone or region")
+  private static let protection = OptionSpec(
+    name: "protection", value: "WHEN", summary: "when writes are acknowledged: sync, async or none")
+
+  /// `gnomon volume set`
+  private static let volumeSet = Command(
+    spec: CommandSpec(
+      path: ["volume", "set"], summary: "Change how many copies a volume of a served pool has, and where",
+      positionals: [PositionalSpec(name: "NAME")], options: [copies, across, protection, .pool, .json],
+      details: [
+        redundancyDetails,
+        "What is not said stays. Clients may be attached. Copies that are missing are made in the "
+          + "background; 'gnomon volume show' counts the extents that lack one, and 'gnomon jobs' says why "
+          + "if they can not be made. Copies beyond what is wanted stay: 'gnomon shadow drop' gives them up.",
+      ],
+      examples: [
+        .init(
+          text: "Have two copies of everything", line: "gnomon volume set --pool /srv/pool disk0 --copies 2")
+      ])
+  ) { run in
+    let name = run.arguments.positionals[0]
+    try Validation.checkName(name, of: "volume")
+    let change = try RedundancyChange(
+      copies: run.arguments.value(copies), across: run.arguments.value(across),
+      protection: run.arguments.value(protection))
+    guard !change.isEmpty else {
+      throw UsageError(
+        message: "nothing is to be changed", remedy: "give --copies, --across or --protection",
+        command: run.spec)
+    }
+    let volume = try run.withDaemon { try $0.setRedundancy(volume: name, change) }
+    run.show(volume) {
+      "The volume \(volume.name) wants \(volume.copies) \(volume.copies == 1 ? "copy" : "copies"): "
+        + "\(count(Int(volume.lackingExtents), "extent")) with fewer.\n"
     }
     return .ok
   }

@@ -11,8 +11,9 @@ import nbdraw
 from nbdraw import Command
 from support import BINARY, CRASH, EXTENT, GiB, MiB, each, eventually, need, need_gnomon, pattern
 
-VERBS = ("serve", "pool create", "pool show", "store add", "store list", "store show", "store remove",
-         "volume create", "volume list", "volume show", "volume resize", "volume delete", "check", "status")
+VERBS = ("serve", "pool create", "pool show", "store add", "store list", "store show", "store drain", "store remove",
+         "volume create", "volume list", "volume show", "volume set", "volume resize", "volume delete", "move",
+         "shadow drop", "extents", "jobs", "jobs cancel", "check", "status")
 
 
 def help_is_everywhere(case):

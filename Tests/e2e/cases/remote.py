@@ -8,7 +8,8 @@ import time
 import nbdraw
 from nbdraw import Command
 from remotes import Server, Wire
-from support import (BINARY, EXTENT, KiB, MiB, Daemon, each, eventually, limit, need, need_gnomon, pattern)
+from support import (BINARY, EXTENT, KiB, MiB, Daemon, each, eventually, limit, need, need_gnomon, pattern,
+                     slow)
 from verifier import Load, Volume
 
 HOLD = '{ limits: { remoteHoldSeconds: 3 } }'
@@ -287,6 +288,9 @@ def a_server_that_dies_and_returns_is_not_noticed(case, kind):
     traffic.volume.verify(daemon.client(timeout=60), "after the daemon's crash")
 
 
+# Twenty cuts, one a second. It has been seen to fail: after a cut the store was not connected again within the
+# time that requests are held. Until that is understood it is looked at in the slow suite.
+@slow
 @limit(200)
 def a_wire_that_breaks_is_not_noticed(case):
     server = Server(case, "lossy")

@@ -1,0 +1,86 @@
+import ExtentMap
+import Primitives
+import Redirection
+import Shadowing
+import Synchronization
+
+/// What somebody asks for, of some extents of a volume: each is tried once.
+final class RequestPlan: MovePlan {
+  typealias Rule = @Sendable (CopyRules, ExtentCopies) -> Result<Move?, CopyRules.Objection>
+
+  private let view: PlanningView
+  private let volume: Volume
+  private let rule: Rule
+  private let rest: Mutex<[Range<UInt64>]>
+  /// Moves that there were to be made when it was asked for.
+  private let expected: Int
+  private static let movesPerCall = 64
+  private static let looksPerCall: UInt64 = 1 << 17
+
+  let triesAgain = false
+
+  /// Looks at all extents before anything is done.
+  ///
+  /// - Throws: `conflict` if none of those that are concerned can be moved so.
+  init(_ view: PlanningView, _ volume: Volume, _ extents: [Range<UInt64>], _ rule: @escaping Rule)
+    throws(GnomonError)
+  {
+    self.view = view
+    self.volume = volume
+    self.rule = rule
+    rest = Mutex(extents)
+    let rules = PlanningView.rules(for: volume, view.stores)
+    var count = 0
+    var refusal: String?
+    for range in extents {
+      for extent in range {
+        guard let copies = ExtentCopies(volume.map.view, extent) else { continue }
+        switch rule(rules, copies) {
+        case .success(let move): if move != nil { count += 1 }
+        case .failure(let objection): refusal = refusal ?? "extent \(extent): \(objection)"
+        }
+      }
+    }
+    if count == 0, let refusal {
+      throw GnomonError(.conflict, "nothing of volume \(volume.name) can be moved so", cause: refusal)
+    }
+    expected = count
+  }
+
+  func next() -> PlannedMoves {
+    var rules = PlanningView.rules(for: volume, view.stores)
+    return rest.withLock { rest in
+      var planned = PlannedMoves()
+      var looks = Self.looksPerCall
+      while let range = rest.first, planned.moves.count < Self.movesPerCall, looks > 0 {
+        looks -= 1
+        let extent = range.lowerBound
+        if extent + 1 < range.upperBound {
+          rest[0] = extent + 1..<range.upperBound
+        } else {
+          rest.removeFirst()
+        }
+        guard extent < volume.map.extentCount, let copies = ExtentCopies(volume.map.view, extent) else {
+          continue
+        }
+        switch rule(rules, copies) {
+        case .success(nil): break
+        case .success(let move?):
+          planned.moves.append(move)
+          rules.stores.plan(move, bytes: volume.extentBytes)
+        case .failure(let objection):
+          planned.refusedCount += 1
+          planned.complaint = "extent \(extent): \(objection)"
+        }
+      }
+      planned.isLooking = !rest.isEmpty
+      planned.isEnd = rest.isEmpty
+      return planned
+    }
+  }
+
+  func leftBytes(after progress: MoveJob.Progress) -> UInt64? {
+    let handled = progress.done + progress.skipped + progress.failed
+    return UInt64(max(0, expected - handled)) * volume.extentBytes
+  }
+}

@@ -1,0 +1,175 @@
+import ExtentMap
+public import Primitives
+
+/// Decides what is to become of an extent's copies, given what its volume wants and what the stores are like.
+///
+/// Pure: the same input gives the same moves, whoever asks.
+public struct CopyRules: Sendable {
+  /// A store can not do what is wanted: why, in words.
+  public struct Objection: Error, Equatable, CustomStringConvertible {
+    /// For people.
+    public var description: String
+  }
+
+  /// All stores of the pool.
+  public var stores: [StoreCandidate]
+  /// What people call the volume.
+  public var volumeName: String
+  /// Bytes of its extents.
+  public var extentBytes: UInt64
+  /// What it wants to survive.
+  public var wanted: Redundancy
+
+  /// Rules for one volume.
+  public init(stores: [StoreCandidate], volumeName: String, extentBytes: UInt64, wanted: Redundancy) {
+    self.stores = stores
+    self.volumeName = volumeName
+    self.extentBytes = extentBytes
+    self.wanted = wanted
+  }
+
+  // MARK: Protection
+
+  /// How many failures of the volume's domain can happen one by one before the last copy is gone: copies that
+  /// count are up to date, on stores that last and are to stay, and no two of them share a domain.
+  public func independentCopies(_ copies: ExtentCopies) -> Int {
+    independent(copies.goodStores)
+  }
+
+  /// The next move on the way to what the volume wants; nil if it has it.
+  public func protect(_ copies: ExtentCopies) -> Result<Move?, TargetChoice.Refusal> {
+    if wanted.protection != .none,
+      let stale = copies.shadows.first(where: { !$0.isSynced && isUsable($0.store) })
+    {
+      return .success(
+        move(.resync, copies, to: stale.store, reason: "its shadow lacks what was written meanwhile"))
+    }
+    // One that lacks something will lack nothing soon, or is left behind as the volume wants it.
+    let count = independent(copies.stores)
+    guard count < wanted.copies else { return .success(nil) }
+    let choice = TargetChoice(extentBytes: extentBytes, domain: wanted.across)
+    guard copies.shadows.count < ShadowLine.shadowsMax else {
+      return .failure(TargetChoice.Refusal(reasons: ["it has as many copies as it can have"]))
+    }
+    return choice.best(among: stores, beside: copies.stores).map {
+      move(.replicate, copies, to: $0, reason: "\(volumeName) wants \(wanted.copies) copies")
+    }
+  }
+
+  private func isUsable(_ store: StoreID) -> Bool {
+    stores.contains { $0.id == store && $0.objection == nil && !$0.isVolatile }
+  }
+
+  private func independent(_ places: [StoreID]) -> Int {
+    var chosen: [StoreCandidate] = []
+    for store in stores where places.contains(store.id) && isUsable(store.id) {
+      if !chosen.contains(where: { $0.shares(wanted.across, with: store) }) { chosen.append(store) }
+    }
+    return chosen.count
+  }
+
+  // MARK: Evacuation
+
+  /// The next move on the way to have nothing of the extent left in a store, which has a copy of it.
+  public func evacuate(_ copies: ExtentCopies, from store: StoreID) -> Result<Move, TargetChoice.Refusal> {
+    let isLive = copies.live == store
+    let reason = "its store is being drained"
+    // A copy elsewhere that may take over makes this quick.
+    if isLive, let heir = copies.shadows.first(where: { $0.isSynced && isUsable($0.store) }) {
+      return .success(move(.promote, copies, to: heir.store, reason: reason))
+    }
+    let remaining = copies.goodStores.filter { $0 != store }
+    if !isLive, independent(remaining) >= wanted.copies {
+      return .success(move(.drop, copies, to: store, reason: reason))
+    }
+    let choice = TargetChoice(extentBytes: extentBytes, domain: wanted.across)
+    return choice.best(among: stores, beside: copies.stores.filter { $0 != store }, replacing: store).map {
+      Move(
+        .migrate, volume: copies.volume, extent: copies.extent, to: $0, from: store, isSourceLive: isLive,
+        reason: reason)
+    }
+  }
+
+  // MARK: What people ask for
+
+  /// The live copy is to lie in a store; the old one goes, unless there would be too few then.
+  ///
+  /// - Returns: nil if it lies there already.
+  public func relocate(_ copies: ExtentCopies, to target: StoreID) -> Result<Move?, Objection> {
+    guard copies.live != target else { return .success(nil) }
+    if let objection = objection(to: target, copies, replacing: copies.live, mayBeLive: true) {
+      return .failure(objection)
+    }
+    let reason = "somebody moved it"
+    let remaining = copies.stores.filter { $0 != copies.live }
+    if copies.shadow(in: target)?.isSynced == true,
+      independent(remaining) < min(wanted.copies, independent(copies.stores))
+    {
+      return .success(move(.promote, copies, to: target, reason: reason))
+    }
+    return .success(
+      Move(
+        .migrate, volume: copies.volume, extent: copies.extent, to: target, from: copies.live, reason: reason)
+    )
+  }
+
+  /// A store is to have a shadow.
+  ///
+  /// - Returns: nil if it has a copy that is up to date.
+  public func replicate(_ copies: ExtentCopies, to target: StoreID) -> Result<Move?, Objection> {
+    guard !copies.goodStores.contains(target) else { return .success(nil) }
+    if let objection = objection(to: target, copies, replacing: nil, mayBeLive: false) {
+      return .failure(objection)
+    }
+    let kind = copies.shadow(in: target) == nil ? MoveKind.replicate : .resync
+    return .success(move(kind, copies, to: target, reason: "somebody copied it"))
+  }
+
+  /// A store is to give up its shadow.
+  ///
+  /// - Returns: nil if it has none.
+  public func drop(_ copies: ExtentCopies, from store: StoreID) -> Result<Move?, Objection> {
+    let name = name(of: store)
+    guard copies.live != store else {
+      return .failure(Objection(description: "its live copy lies in \(name): move that elsewhere first"))
+    }
+    guard let shadow = copies.shadow(in: store) else { return .success(nil) }
+    // A live copy on a store that has failed may be gone with the next failure.
+    if shadow.isSynced, !copies.goodStores.contains(where: { $0 != store && !hasFailed($0) }) {
+      return .failure(Objection(description: "the copy in \(name) is its last good one"))
+    }
+    let good = copies.goodStores
+    guard independent(good.filter { $0 != store }) >= min(wanted.copies, independent(good)) else {
+      return .failure(
+        Objection(description: "\(volumeName) wants \(wanted.copies) copies: lower that, or drain \(name)"))
+    }
+    return .success(move(.drop, copies, to: store, reason: "somebody dropped it"))
+  }
+
+  private func hasFailed(_ store: StoreID) -> Bool { stores.first { $0.id == store }?.hasFailed ?? true }
+
+  private func name(of store: StoreID) -> String { stores.first { $0.id == store }?.name ?? "the store" }
+
+  private func objection(
+    to target: StoreID, _ copies: ExtentCopies, replacing leaving: StoreID?, mayBeLive: Bool
+  ) -> Objection? {
+    guard let store = stores.first(where: { $0.id == target }) else {
+      return Objection(description: "there is no such store")
+    }
+    let isNew = !copies.stores.contains(target)
+    if isNew, leaving == nil, copies.shadows.count == ShadowLine.shadowsMax {
+      return Objection(description: "it has as many copies as it can have")
+    }
+    let choice = TargetChoice(extentBytes: extentBytes, domain: wanted.across, mayBeLive: mayBeLive)
+    let others = copies.stores.filter { $0 != leaving && $0 != target }
+    let objection =
+      isNew
+      ? choice.objection(to: store, beside: stores.filter { others.contains($0.id) })
+      : choice.objectionToUse(of: store)
+    return objection.map { Objection(description: "\(store.name) \($0)") }
+  }
+
+  private func move(_ kind: MoveKind, _ copies: ExtentCopies, to target: StoreID, reason: String) -> Move {
+    Move(kind, volume: copies.volume, extent: copies.extent, to: target, reason: reason)
+  }
+}
