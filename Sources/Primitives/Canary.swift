@@ -43,8 +43,8 @@ public enum Canary: UInt8, CaseIterable, Sendable {
   case mirrorsInAnyOrder
   /// An extent is written to before the catalog knows that its copies may differ.
   case writesBeforeActivity
-  /// A write that only a shadow has got is answered before the catalog knows that the shadow has taken over.
-  case answersBeforePromotion
+  /// A shadow takes over, and the catalog is not told.
+  case forgetsPromotions
   /// A move ends without what was written while it went on.
   case forgetsLastPass
   /// After a crash, an extent whose copies may differ is believed to be equal.

@@ -191,6 +191,7 @@ extension MapChanges.State {
     line.setMissed(number, parts)
     view.setAddress(extent, new)
     line.setShadow(number, ShadowEntry(rawValue: old.rawValue))
+    if Canary.forgetsPromotions.isOut { return }
     pending.append(extent, of: view, .live, new.rawValue)
     pending.append(extent, of: view, .shadow(number), old.rawValue)
     pending.append(extent, of: view, .missed(number), parts)

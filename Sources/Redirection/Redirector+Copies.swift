@@ -167,10 +167,8 @@ extension Redirector {
       switch shared.changes.writeEnded(extent, of: view, live: live, reached: copies, parts: parts) {
       case .kept: break
       case .promoted:
-        if !Canary.answersBeforePromotion.isOut {
-          unsafe op.pointee.isSelfDurable = false
-          unsafe op.pointee.flags.insert(.needsFlush)
-        }
+        unsafe op.pointee.isSelfDurable = false
+        unsafe op.pointee.flags.insert(.needsFlush)
       case .lost:
         if unsafe op.pointee.result == 0 { unsafe op.pointee.result = -StoreErrno.io }
       }
