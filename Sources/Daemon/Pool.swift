@@ -68,9 +68,7 @@ final class Pool: PoolBackground {
       stores.keys, volatile: stores.values.filter { !$0.mayHoldLiveCopies }.map(\.record.id))
     let volumes = maps.volumes.map { Volume($0.record, map: $0.map) }
     for volume in maps.volumes {
-      for extent in volume.activeExtents {
-        shared.changes.activity.insert(ActivityLog.ActiveExtent(view: volume.map.view, extent: extent))
-      }
+      shared.changes.activity.insert(volume.activeExtents, of: volume.map.view)
     }
     try Self.checkExist(readOnlyNames, volumes)
     Failpoint.mapsLoaded.pass()

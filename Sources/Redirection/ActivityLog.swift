@@ -39,6 +39,12 @@ public final class ActivityLog: Sendable {
     extents.withLock { $0.append(extent) }
   }
 
+  /// Copies of these extents may differ, as the catalog had it at the start.
+  public func insert(_ numbers: [UInt64], of view: ExtentMapView) {
+    let loaded = numbers.map { ActiveExtent(view: view, extent: $0) }
+    extents.withLock { $0.append(contentsOf: loaded) }
+  }
+
   /// Extents of a volume are about to go, and the catalog's record of their activity with them. Nobody uses
   /// them.
   ///

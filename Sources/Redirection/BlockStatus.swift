@@ -10,8 +10,6 @@ public struct BlockStatus {
   ]
   /// Bytes of the descriptors of one context.
   public static let bytesPerContext = 16 << 10
-  /// In `x-gnomon:shadow`, bits 0–7 are the number of synced shadows and bits 8–15 that of stale ones.
-  ///
   /// The status, in `x-gnomon:tier` and `x-gnomon:store`, of an extent that lies nowhere.
   static let unmappedStatus = UInt32.max
   /// Extents that one reply looks at; the client asks again for the rest. As many requests as a connection
@@ -66,6 +64,7 @@ public struct BlockStatus {
     case .store:
       return entry.isMapped ? UInt32(entry.store.rawValue) : Self.unmappedStatus
     case .shadow:
+      // Bits 0–7 are the number of synced shadows, bits 8–15 that of stale ones.
       guard let line = view.shadows(of: extent, entry) else { return 0 }
       let all = (0..<ShadowLine.shadowsMax).count { line.shadow($0).exists }
       let synced = (0..<ShadowLine.shadowsMax).count(where: line.isSynced)

@@ -1,3 +1,5 @@
+import Primitives
+
 /// One step of moving copies of an extent between stores. A step is short; who moves takes one after the
 /// other.
 public enum MoveStep: UInt8, Sendable {
@@ -42,7 +44,7 @@ public enum MoveOutcome: Sendable, Equatable {
 struct MoveState {
   var step = MoveStep.begin
   /// The store of the shadow.
-  var target: UInt8 = 0
+  var target = StoreID(rawValue: 0)
   var phase = FillPhase.reading
   /// Holds the gate while it fills.
   var isLastPass = false

@@ -56,8 +56,10 @@ extension Redirector {
     let op = unsafe operation(index)
     var copies = CopySet()
     var (isLeftOut, isSyncedLeftOut) = (false, false)
-    let hasHeir = shared.changes.heir(line) { !isAvoided($0.store) } != nil
-    if isAvoided(entry.store) && (hasHeir || shared.stores.hasFailed(entry.store)) {
+    if isAvoided(entry.store),
+      shared.stores.hasFailed(entry.store)
+        || shared.changes.heir(line, where: { !isAvoided($0.store) }) != nil
+    {
       isLeftOut = true
     } else {
       // Slow is better than not at all.
@@ -80,15 +82,15 @@ extension Redirector {
     unsafe op.pointee.skipsCopies = isLeftOut
     if isSyncedLeftOut {
       // Before it begins: nobody must have the shadow take over meanwhile.
-      let (view, start) = unsafe (op.pointee.view, op.pointee.cursor)
-      let parts = unsafe view.parts(from: start, to: start + op.pointee.partLength)
-      shared.changes.writeBegins(start >> UInt64(view.extentShift), of: view, reaching: copies, parts: parts)
+      let view = unsafe op.pointee.view
+      let extent = unsafe op.pointee.cursor >> UInt64(view.extentShift)
+      shared.changes.writeBegins(extent, of: view, reaching: copies, parts: parts(of: index))
     }
     if copies.count > 0 { choose(copies[0], for: index) }
   }
 
-  /// Whether a store is written to only where there is no other: it has failed, or has just been too slow and
-  /// still has not done what it was asked for.
+  /// Whether a store is written to only where there is no other: it has failed, or has been too slow for a
+  /// while and still has not done what it was asked for.
   private func isAvoided(_ store: StoreID) -> Bool {
     shared.stores.hasFailed(store) || shared.stores.isStuck(store, at: now)
   }
@@ -161,10 +163,10 @@ extension Redirector {
       shared.stores.markDirty(copies[number].store)
     }
     if unsafe op.pointee.skipsCopies {
-      let parts = unsafe view.parts(
-        from: op.pointee.cursor, to: op.pointee.cursor + op.pointee.partLength)
       let live = unsafe op.pointee.live
-      switch shared.changes.writeEnded(extent, of: view, live: live, reached: copies, parts: parts) {
+      switch shared.changes.writeEnded(
+        extent, of: view, live: live, reached: copies, parts: parts(of: index))
+      {
       case .kept: break
       case .promoted:
         unsafe op.pointee.isSelfDurable = false
@@ -194,10 +196,15 @@ extension Redirector {
   func noteUnreadable(_ index: UInt32, _ extent: UInt64, _ copy: MapEntry) {
     let op = unsafe operation(index)
     let view = unsafe op.pointee.view
-    let parts = unsafe view.parts(
-      from: op.pointee.cursor, to: op.pointee.cursor + op.pointee.partLength)
-    shared.changes.readFailed(extent, of: view, at: copy, parts: parts)
+    shared.changes.readFailed(extent, of: view, at: copy, parts: parts(of: index))
     guardLoneCopy(extent, of: view)
+  }
+
+  /// The parts of the extent that the operation works on: what a copy lacks without it.
+  private func parts(of index: UInt32) -> UInt64 {
+    let op = unsafe operation(index)
+    let start = unsafe op.pointee.cursor
+    return unsafe op.pointee.view.parts(from: start, to: start + op.pointee.partLength)
   }
 
   // MARK: Activity

@@ -249,11 +249,9 @@ extension Redirector {
     let slow = unsafe op.pointee.copy
     var tried = unsafe op.pointee.copies
     if !tried.contains(slow) { tried.insert(slow) }
-    let before = unsafe op.pointee.copies
-    unsafe op.pointee.copies = tried
-    let other = readCopy(index, entry, from: start, to: end)
-    unsafe op.pointee.copies = before
-    guard let other, let buffer = unsafe arena.allocate(bytes: Int(end - start)) else { return }
+    guard let other = readCopy(view, entry, from: start, to: end, besides: tried),
+      let buffer = unsafe arena.allocate(bytes: Int(end - start))
+    else { return }
     guard hedges.spend() else {
       unsafe arena.release(buffer, bytes: Int(end - start))
       return

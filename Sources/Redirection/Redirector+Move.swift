@@ -34,7 +34,7 @@ extension Redirector {
     unsafe op.pointee.partLength = view.extentBytes
     unsafe op.pointee.length = 0
     unsafe op.pointee.move.step = step
-    unsafe op.pointee.move.target = target.rawValue
+    unsafe op.pointee.move.target = target
     tryMove(index)
     return index
   }
@@ -86,7 +86,7 @@ extension Redirector {
   func moveUnderGate(_ index: UInt32, _ extent: UInt64) {
     let op = unsafe operation(index)
     let view = unsafe op.pointee.view
-    let target = unsafe StoreID(rawValue: op.pointee.move.target)
+    let target = unsafe op.pointee.move.target
     let entry = view.entry(extent)
     guard entry.isMapped, let line = view.shadowLine(extent) else {
       open(index, extent, .gone)
@@ -154,7 +154,7 @@ extension Redirector {
   private func begin(_ index: UInt32, _ extent: UInt64, _ entry: MapEntry, _ line: ShadowLine) {
     let op = unsafe operation(index)
     let view = unsafe op.pointee.view
-    let target = unsafe StoreID(rawValue: op.pointee.move.target)
+    let target = unsafe op.pointee.move.target
     guard line.isActive else {
       openAndActivate(index, extent, line)
       return
@@ -190,13 +190,14 @@ extension Redirector {
     }
     if Canary.forgetsLastPass.isOut { line.setMissed(number, 0) }
     let missed = line.missed(number)
-    if unsafe shared.stores.hasFailed(StoreID(rawValue: op.pointee.move.target)) {
+    let target = unsafe op.pointee.move.target
+    if shared.stores.hasFailed(target) {
       open(index, extent, .failed(StoreErrno.io))
-    } else if unsafe shared.stores.isLate(StoreID(rawValue: op.pointee.move.target)) {
+    } else if shared.stores.isLate(target) {
       open(index, extent, .busy)
     } else if missed == 0 {
       shared.changes.leaveFilling(number, line, extent, of: view)
-      unsafe checkTarget(extent, of: view, StoreID(rawValue: op.pointee.move.target))
+      checkTarget(extent, of: view, target)
       open(index, extent, .done)
     } else if missed.nonzeroBitCount > MoveState.lastPassPartsMax {
       open(index, extent, .more)
@@ -212,7 +213,7 @@ extension Redirector {
     let op = unsafe operation(index)
     let view = unsafe op.pointee.view
     let entry = view.entry(extent)
-    let target = unsafe StoreID(rawValue: op.pointee.move.target)
+    let target = unsafe op.pointee.move.target
     guard entry.isMapped, let number = line.number(in: target), line.shadow(number).isFilling else {
       stopFilling(index, extent, .gone)
       return
@@ -238,9 +239,8 @@ extension Redirector {
     let start = first << view.partShift
     let end = start + count << view.partShift
     let parts = view.parts(from: start, to: end)
-    unsafe op.pointee.copies = CopySet()
     let base = unsafe op.pointee.cursor
-    guard let source = readCopy(index, entry, from: base + start, to: base + end) else {
+    guard let source = readCopy(view, entry, from: base + start, to: base + end, besides: CopySet()) else {
       stopFilling(index, extent, .failed(StoreErrno.io))
       return
     }
@@ -261,7 +261,7 @@ extension Redirector {
     let op = unsafe operation(index)
     let view = unsafe op.pointee.view
     let extent = unsafe op.pointee.cursor >> UInt64(view.extentShift)
-    let target = unsafe StoreID(rawValue: op.pointee.move.target)
+    let target = unsafe op.pointee.move.target
     guard let line = view.shadowLine(extent), let number = line.number(in: target),
       line.shadow(number).isFilling
     else {

@@ -64,11 +64,12 @@ extension Redirector {
     }
     unsafe op.pointee.step = .transferring
     unsafe op.pointee.copies = CopySet()
+    let end = start + length
     if entry.isShadowed {
       if unsafe op.pointee.flags.contains(.piece) { ownBuffer(index, bytes: Int(length)) }
       hedges.earn()
     }
-    choose(readCopy(index, entry, from: start, to: start + length) ?? entry.address, for: index)
+    choose(readCopy(view, entry, from: start, to: end, besides: CopySet()) ?? entry.address, for: index)
     startRead(index, isWatched: entry.isShadowed)
   }
 
@@ -102,10 +103,9 @@ extension Redirector {
   }
 
   /// The copy that a range is best read from, among those that were not tried yet; nil if there is none left.
-  func readCopy(_ index: UInt32, _ entry: MapEntry, from start: UInt64, to end: UInt64) -> MapEntry? {
-    let op = unsafe operation(index)
-    let view = unsafe op.pointee.view
-    let tried = unsafe op.pointee.copies
+  func readCopy(
+    _ view: ExtentMapView, _ entry: MapEntry, from start: UInt64, to end: UInt64, besides tried: CopySet
+  ) -> MapEntry? {
     let isTried = tried.contains(entry.address)
     let extent = start >> UInt64(view.extentShift)
     guard let line = view.shadows(of: extent, entry) else { return isTried ? nil : entry.address }
@@ -145,7 +145,8 @@ extension Redirector {
     guard unsafe op.pointee.copies.count < CopySet.countMax else { return false }
     let bad = unsafe op.pointee.copy
     unsafe op.pointee.copies.insert(bad)
-    guard let copy = readCopy(index, entry, from: start, to: end) else { return false }
+    let tried = unsafe op.pointee.copies
+    guard let copy = readCopy(view, entry, from: start, to: end, besides: tried) else { return false }
     noteUnreadable(index, extent, bad)
     unsafe op.pointee.result = 0
     choose(copy, for: index)

@@ -82,9 +82,7 @@ extension World {
     }
     for (number, volume) in maps.volumes.enumerated() {
       volumes[number].take(volume.map)
-      for extent in volume.activeExtents {
-        life.shared.changes.activity.insert(ActivityLog.ActiveExtent(view: volume.map.view, extent: extent))
-      }
+      life.shared.changes.activity.insert(volume.activeExtents, of: volume.map.view)
     }
     for volume in volumes { life.shared.changes.dropVolatileShadows(of: volume.map) }
     life.reactors = try (0..<plan.redirectors).map { number in

@@ -318,10 +318,8 @@ extension SimpleReply {
     #expect(result(session) == 0)
   }
 
-  /// If what was acknowledged can not be written again, the next flush says so.
-  @Test func lostWritesFailTheNextFlush() throws {
-    let session = try session()
-    session.connected(hasForceUnitAccess: true)
+  /// The server acknowledges a write, which is not flushed.
+  private func acknowledgeWrite(_ session: RemoteSession) throws {
     let memory = UnsafeMutableRawPointer.allocate(byteCount: 4096, alignment: 4096)
     defer { unsafe memory.deallocate() }
     session.accept(
@@ -330,6 +328,13 @@ extension SimpleReply {
     let write = try #require(session.nextToSend(deadline: 10))
     session.sent(write.index)
     _ = session.received(.of(write.cookie))
+  }
+
+  /// If what was acknowledged can not be written again, the next flush says so.
+  @Test func lostWritesFailTheNextFlush() throws {
+    let session = try session()
+    session.connected(hasForceUnitAccess: true)
+    try acknowledgeWrite(session)
     #expect(result(session) == 4096)
     session.disconnected()
     session.accept(flush(2))
@@ -347,14 +352,7 @@ extension SimpleReply {
   @Test func aServerThatHangsWhileWritesAreSentAgainIsGivenUp() throws {
     let session = try session()
     session.connected(hasForceUnitAccess: true)
-    let memory = UnsafeMutableRawPointer.allocate(byteCount: 4096, alignment: 4096)
-    defer { unsafe memory.deallocate() }
-    session.accept(
-      unsafe RemoteRequest(
-        .write, for: .redirector(token: 1), offset: 0, length: 4096, buffer: memory, deadline: 10))
-    let write = try #require(session.nextToSend(deadline: 10))
-    session.sent(write.index)
-    _ = session.received(.of(write.cookie))
+    try acknowledgeWrite(session)
     session.disconnected()
     session.connected(hasForceUnitAccess: true)
     let again = try #require(session.nextToSend(deadline: 20))
