@@ -80,6 +80,12 @@ class Server:
         self.kill()
         self.start()
 
+    def revive(self):
+        """Starts it again if it has ended by itself, as a service manager would."""
+        if self.process.poll() is not None:
+            self.process = None
+            self.start()
+
     def pause(self):
         """Stops it, and waits until every thread of it stands."""
         self.process.send_signal(signal.SIGSTOP)

@@ -8,8 +8,7 @@ import time
 import nbdraw
 from nbdraw import Command
 from remotes import Server, Wire
-from support import (BINARY, EXTENT, KiB, MiB, Daemon, each, eventually, limit, need, need_gnomon, pattern,
-                     slow)
+from support import (BINARY, EXTENT, KiB, MiB, Daemon, each, eventually, limit, need, need_gnomon, pattern)
 from verifier import Load, Volume
 
 HOLD = '{ limits: { remoteHoldSeconds: 3 } }'
@@ -288,9 +287,6 @@ def a_server_that_dies_and_returns_is_not_noticed(case, kind):
     traffic.volume.verify(daemon.client(timeout=60), "after the daemon's crash")
 
 
-# Twenty cuts, one a second. It has been seen to fail: after a cut the store was not connected again within the
-# time that requests are held. Until that is understood it is looked at in the slow suite.
-@slow
 @limit(200)
 def a_wire_that_breaks_is_not_noticed(case):
     server = Server(case, "lossy")
@@ -303,6 +299,9 @@ def a_wire_that_breaks_is_not_noticed(case):
         wire.cut()
         if turn % 5 == 4:
             server.restart()
+        # nbdkit 1.32 ends with an assertion now and then when its client goes away during an answer.
+        time.sleep(0.3)
+        server.revive()
     traffic.wait(200)
     traffic.stop()
     traffic.volume.verify(daemon.client(timeout=60), "after the last cut")
