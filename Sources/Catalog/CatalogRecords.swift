@@ -81,13 +81,14 @@ extension Catalog {
       try Self.check(volume)
       try database.prepared(
         """
-        UPDATE volumes SET name = ?2, read_only = ?3, copies = ?4, across = ?5, protection = ?6
+        UPDATE volumes SET name = ?2, read_only = ?3, copies = ?4, across = ?5, protection = ?6,
+          errors = ?7
         WHERE id = ?1
         """
       )
       .bind(1, Int64(volume.id.rawValue)).bind(2, volume.name).bind(3, Int64(volume.readOnly ? 1 : 0))
       .bind(4, Int64(volume.redundancy.copies)).bind(5, volume.redundancy.across.rawValue)
-      .bind(6, volume.redundancy.protection.name).run()
+      .bind(6, volume.redundancy.protection.name).bind(7, volume.redundancy.errors.rawValue).run()
       guard try database.number("SELECT changes()") == 1 else { throw Self.noVolume(volume.id) }
     }
   }

@@ -14,11 +14,12 @@ extension Catalog {
 
   static func insert(_ volume: VolumeRecord, into database: Database) throws {
     try check(volume)
-    try database.prepared("INSERT INTO volumes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")
+    try database.prepared("INSERT INTO volumes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")
       .bind(1, Int64(volume.id.rawValue)).bind(2, "\(volume.uuid)").bind(3, volume.name)
       .bind(4, Int64(volume.sizeBytes)).bind(5, Int64(volume.extentBytes))
       .bind(6, Int64(volume.readOnly ? 1 : 0)).bind(7, Int64(volume.redundancy.copies))
-      .bind(8, volume.redundancy.across.rawValue).bind(9, volume.redundancy.protection.name).run()
+      .bind(8, volume.redundancy.across.rawValue).bind(9, volume.redundancy.protection.name)
+      .bind(10, volume.redundancy.errors.rawValue).run()
   }
 
   /// Refuses a volume that the catalog could not keep.
@@ -74,12 +75,14 @@ extension Catalog {
       guard let id = UInt32(exactly: statement.int(0)), let uuid = UUID128(statement.text(1)),
         let size = UInt64(exactly: statement.int(3)), let extent = UInt64(exactly: statement.int(4)),
         let across = FailureDomain(rawValue: statement.text(7)),
-        let protection = Protection(name: statement.text(8))
+        let protection = Protection(name: statement.text(8)),
+        let errors = ErrorPolicy(rawValue: statement.text(9))
       else { throw damaged("the catalog's row of volume \(name) makes no sense") }
       let volume = VolumeRecord(
         id: VolumeID(rawValue: id), uuid: uuid, name: name, sizeBytes: size, extentBytes: extent,
         readOnly: statement.int(5) != 0,
-        redundancy: Redundancy(copies: Int(statement.int(6)), across: across, protection: protection))
+        redundancy: Redundancy(
+          copies: Int(statement.int(6)), across: across, protection: protection, errors: errors))
       guard (try? check(volume)) != nil else {
         throw damaged("the catalog's row of volume \(name) makes no sense")
       }

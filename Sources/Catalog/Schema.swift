@@ -61,6 +61,9 @@ enum Schema {
     ALTER TABLE volumes ADD COLUMN across TEXT NOT NULL DEFAULT 'store';
     ALTER TABLE volumes ADD COLUMN protection TEXT NOT NULL DEFAULT 'sync';
     """,
+    """
+    ALTER TABLE volumes ADD COLUMN errors TEXT NOT NULL DEFAULT 'hold';
+    """,
   ]
 
   static var version: Int64 { Int64(migrations.count) }

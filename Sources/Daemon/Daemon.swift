@@ -29,7 +29,8 @@ final class Daemon {
     Log.level = configuration.log.level
     let count = configuration.reactorCount(cores: Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
     pool = try Pool(
-      opening: options.directory, redirectorCount: count, readOnlyNames: configuration.readOnly)
+      opening: options.directory, redirectorCount: count, readOnlyNames: configuration.readOnly,
+      absentNames: options.absentStores)
     do throws(GnomonError) {
       listeners = try Listeners(configuration)
     } catch {

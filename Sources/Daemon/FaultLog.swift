@@ -26,6 +26,7 @@ struct FaultLog {
     case .write: "a store can not be written"
     case .prepare: "a store does not take a new extent; the next one is tried"
     case .synchronize: "a store has failed: what was written to it and not flushed may be lost"
+    case .reach: "a store was not reached in time to be flushed; what was written is kept and sent again"
     case .discard: "space was not given back"
     case .place: "no store takes a new extent; the client is told so"
     case .refuse: "too many map changes wait for the catalog; the client is told that there is no room"
@@ -45,6 +46,7 @@ struct FaultLog {
     case .synchronize:
       "stop clients and daemon, look at the disk or server, start again; "
         + "see 'A store has failed' in operations.md"
+    case .reach: "look at the store's server and the network"
     case .refuse, .commit, .fold:
       isFull ? "make room in the pool's folder" : "look at the disk that the pool's folder is on"
     }

@@ -42,17 +42,21 @@ final class Pool: PoolBackground {
 
   /// Opens the pool in `directory`: takes its lock, verifies the stores' labels, loads the maps. Leaves
   /// nothing behind if that fails.
-  init(opening directory: String, redirectorCount: Int, readOnlyNames: [String]) throws(GnomonError) {
+  ///
+  /// - Parameters:
+  ///   - readOnlyNames: volumes that are exported read-only.
+  ///   - absentNames: stores to do without.
+  init(
+    opening directory: String, redirectorCount: Int, readOnlyNames: [String] = [], absentNames: [String] = []
+  ) throws(GnomonError) {
     self.directory = directory
     lock = try PoolLock(directory: directory)
     Failpoint.poolLocked.pass()
     catalog = try Catalog(opening: directory)
     record = catalog.pool
     shared = SharedState(redirectorCount: redirectorCount)
-    var stores: [StoreID: any Store] = [:]
-    for store in try catalog.stores() {
-      stores[store.id] = try StoreFactory.open(store, pool: catalog.pool.uuid, session: session)
-    }
+    let opening = StoreOpening(pool: catalog.pool.uuid, session: session, absentNames: absentNames)
+    let stores = try opening.open(try catalog.stores())
     var maps = try PoolMaps(loading: catalog)
     for index in maps.volumes.indices where readOnlyNames.contains(maps.volumes[index].record.name) {
       maps.volumes[index].record.readOnly = true
@@ -78,6 +82,7 @@ final class Pool: PoolBackground {
     for volume in volumes { exports.add(volume) }
     for store in stores.values { introduce(store) }
     for volume in volumes { shared.changes.dropVolatileShadows(of: volume.map) }
+    StoreOpening.warnOfUnreachable(volumes, shared.stores)
     catalog.releaseThread()
     // A deletion may have been interrupted.
     purgeInBackground()
@@ -119,9 +124,11 @@ final class Pool: PoolBackground {
       method = .writeZeros
     }
     let isCached = if case .file(_, isCached: true) = store.access { true } else { false }
+    let isRemote = if case .remote = store.access { true } else { false }
     shared.stores.add(
       store.record.id, tier: store.record.tier, dataOffset: store.dataOffset, prepare: method,
-      isCached: isCached, isVolatile: !store.mayHoldLiveCopies)
+      isCached: isCached, isVolatile: !store.mayHoldLiveCopies, keepsUnflushed: isRemote,
+      isAway: !store.isReached)
   }
 
   var stores: [any Store] {

@@ -70,7 +70,7 @@ extension PoolControl {
         case .replicate: ("copy \(what) to \(request.store)", { $0.replicate($1, to: id) })
         case .drop: ("drop the shadows of \(what) in \(request.store)", { $0.drop($1, from: id) })
         }
-      let plan = try RequestPlan(PlanningView(pool: pool), volume, extents, rule)
+      let plan = try RequestPlan(mover.view, volume, extents, rule)
       guard !mover.isFull else {
         throw GnomonError(
           .full, "there are \(Mover.jobsMax) jobs already", remedy: "wait for one of them, or cancel it")
@@ -108,7 +108,7 @@ extension PoolControl {
   }
 
   private func checkOthers(than id: StoreID) throws(GnomonError) {
-    let others = PlanningView(pool: pool).stores.filter { $0.id != id }
+    let others = mover.view.stores.filter { $0.id != id }
     guard !others.contains(where: { $0.objection == nil && !$0.isVolatile }) else { return }
     let reasons = others.map { "\($0.name) \($0.objection ?? "is volatile")" }
     throw GnomonError(

@@ -83,7 +83,8 @@ actor PoolControl: ControlPlane {
   }
 
   private func state(of store: any Store) -> StoreState {
-    pool.shared.stores.hasFailed(store.record.id) ? .failed : .online
+    let (stores, id) = (pool.shared.stores, store.record.id)
+    return stores.hasFailed(id) ? .failed : stores.isAway(id) ? .offline : .online
   }
 
   func volumes() async throws(GnomonError) -> [VolumeInfo] {
@@ -102,7 +103,7 @@ actor PoolControl: ControlPlane {
   /// Extents that have fewer copies than the volume wants.
   private func lackingCount(_ volume: Volume) -> UInt64 {
     guard volume.redundancy.copies > 1 else { return 0 }
-    let rules = PlanningView.rules(for: volume, PlanningView(pool: pool).stores)
+    let rules = PlanningView.rules(for: volume, mover.view.stores)
     let view = volume.map.view
     var verdicts: [CopySignature: Bool] = [:]
     var count: UInt64 = 0

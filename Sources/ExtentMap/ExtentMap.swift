@@ -114,6 +114,24 @@ public final class ExtentMap: Sendable {
     return true
   }
 
+  /// Mapped extents that have no copy which is up to date in a store that can be reached.
+  ///
+  /// - Parameter isAway: whether a store can not.
+  public func unreachableCount(where isAway: (StoreID) -> Bool) -> UInt64 {
+    var count: UInt64 = 0
+    for extent in 0..<extentCount {
+      let entry = view.entry(extent)
+      guard entry.isMapped, isAway(entry.store) else { continue }
+      let line = view.shadows(of: extent, entry)
+      let hasOther = (0..<ShadowLine.shadowsMax).contains { number in
+        guard let line, line.isSynced(number) else { return false }
+        return !isAway(line.shadow(number).address.store)
+      }
+      if !hasOther { count += 1 }
+    }
+    return count
+  }
+
   /// The first mapped extent whose entry satisfies a condition.
   public func firstEntry(where condition: (MapEntry) -> Bool) -> UInt64? {
     (0..<extentCount).first { extent in

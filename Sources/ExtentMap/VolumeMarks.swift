@@ -18,7 +18,8 @@ public struct VolumeMarks: BitwiseCopyable, @unchecked Sendable {
   @usableFromInline static let changesIndex = storeCount
   @usableFromInline static let protectionIndex = storeCount + 1
   @usableFromInline static let shadowsIndex = storeCount + 2
-  static let bytes = (storeCount + 3) * MemoryLayout<UInt64>.size
+  @usableFromInline static let failsIndex = storeCount + 3
+  static let bytes = (storeCount + 4) * MemoryLayout<UInt64>.size
 
   /// - Parameter memory: zeros, as many as `bytes` says.
   init(_ memory: UnsafeMutableRawPointer) {
@@ -63,6 +64,12 @@ public struct VolumeMarks: BitwiseCopyable, @unchecked Sendable {
   @inlinable public var wantsShadows: Bool {
     get { unsafe words[Self.shadowsIndex].load(ordering: .relaxed) != 0 }
     nonmutating set { unsafe words[Self.shadowsIndex].store(newValue ? 1 : 0, ordering: .relaxed) }
+  }
+
+  /// Whether a request fails at once when no copy can be reached, rather than wait for the store to return.
+  @inlinable public var failsAtOnce: Bool {
+    get { unsafe words[Self.failsIndex].load(ordering: .relaxed) != 0 }
+    nonmutating set { unsafe words[Self.failsIndex].store(newValue ? 1 : 0, ordering: .relaxed) }
   }
 
   /// Map changes of the volume that the catalog does not have.

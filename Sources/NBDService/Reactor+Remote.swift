@@ -79,7 +79,7 @@ extension Reactor {
     remote.session.accept(
       unsafe RemoteRequest(
         kind, for: requester, offset: directive.offset, length: directive.length, buffer: directive.buffer,
-        isDurable: directive.durable, deadline: remoteDeadline))
+        isDurable: directive.durable, isPatient: directive.isPatient, deadline: remoteDeadline))
     if remote.refusal != nil { remote.session.refuseWaiting() }
     hasRemoteWork = true
   }
@@ -93,8 +93,8 @@ extension Reactor {
     switch message {
     case .order(let order):
       guard remotes[Int(store.rawValue)] != nil else {
-        // A flush that has begun before the store was removed.
-        let end = RemoteMessage.done(token: order.directive.token, result: -RemoteErrno.io)
+        // A flush that has begun before the store was removed: there is nothing in it.
+        let end = RemoteMessage.done(token: order.directive.token, result: 0)
         return environment.reactors[Int(order.reactor)].post(.remote(store, end))
       }
       submitRemote(order.directive, for: .peer(reactor: order.reactor, token: order.directive.token))
@@ -176,12 +176,15 @@ extension Reactor {
       close(connection.socket)
       return
     }
-    let isFirst = remote.generation == 0
+    let isFirst = remote.generation == 0 && !remote.session.isAway
     remote.connector = nil
     remote.refusal = nil
     remote.take(connection)
     remote.session.connected(hasForceUnitAccess: remote.flags.contains(.sendFUA))
     noteStatus(remote, .connected)
+    // What was to be made durable meanwhile is made so now.
+    environment.shared.stores.setAway(store, false)
+    redirector.flushInBackground()
     if !isFirst {
       remoteLog.info("a remote store is connected again", fields(remote))
     }
@@ -193,6 +196,9 @@ extension Reactor {
     let isNews = remote.store.status.lastError != error.description
     let isRefusal = error.code != .unavailable
     noteStatus(remote, isRefusal ? .refused : .reconnecting, error: error.description)
+    environment.shared.stores.setAway(remote.store.record.id, true)
+    remote.session.connectionFailed()
+    hasRemoteWork = true
     if isNews {
       remoteLog.warning(
         isRefusal ? "a remote store must not be used" : "a remote store can not be reached",
@@ -204,7 +210,6 @@ extension Reactor {
     }
     remote.refusal = error
     remote.session.refuseWaiting()
-    hasRemoteWork = true
   }
 
   /// Gives a connection up. What had no answer is sent again over the next one.
@@ -285,6 +290,7 @@ extension Reactor {
       "a remote store must not be used any more", ["store": remote.store.record.name, "cause": refusal])
     remote.isFenced = true
     remote.refusal = refusal
+    environment.shared.stores.setAway(remote.store.record.id, true)
     breakOff(remote, refusal.description)
   }
 

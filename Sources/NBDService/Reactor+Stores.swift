@@ -14,6 +14,11 @@ enum StoreRoute: UInt8 {
   case remote
   /// Through the reactor that owns the connection.
   case peer
+  /// Nowhere.
+  case absent
+
+  /// ENODEV: what everything ends with that is wanted of an absent store.
+  fileprivate static let absentErrno: Int32 = 19
 }
 
 /// From directives to the stores that they are for. Which kind of store that is, is decided here alone.
@@ -34,6 +39,7 @@ extension Reactor {
       let isOwner = owner(of: store).number == handle.number
       if isOwner { try openRemote(remote) }
       unsafe routes[index] = isOwner ? .remote : .peer
+    case .absent: unsafe routes[index] = .absent
     case nil:
       if unsafe routes[index] == .file { try ring.setFile(index, to: -1) }
       copies.remove(store)
@@ -51,7 +57,18 @@ extension Reactor {
       let store = StoreID(rawValue: directive.store)
       let order = RemoteOrder(directive: directive, reactor: UInt8(handle.number))
       owner(of: store).post(.remote(store, .order(order)))
+    case .absent:
+      // Nothing was written, so there is nothing that is not durable.
+      let result = directive.kind == .synchronize ? 0 : -StoreRoute.absentErrno
+      refusals.append((directive.token, result))
     }
+  }
+
+  /// Ends what was wanted of stores that are absent.
+  func endRefusals() {
+    let ended = refusals
+    refusals.removeAll(keepingCapacity: true)
+    for (token, result) in ended { redirector.complete(token, result) }
   }
 
   private func carryOutOnFile(_ directive: Directive) {

@@ -40,6 +40,8 @@ final class Reactor {
   let routes: UnsafeMutablePointer<StoreRoute>
   /// Copies from and to memory stores that are not made yet.
   var copies = MemoryCopies()
+  /// What was wanted of absent stores, and how it ends.
+  var refusals: [(token: UInt64, result: Int32)] = []
   /// The remote stores that this reactor owns, by number, and which numbers those are.
   var remotes = [RemoteStore?](repeating: nil, count: StoreTable.capacity)
   var remoteIDs: [Int] = []
@@ -223,6 +225,7 @@ final class Reactor {
       carryOutDirectives()
       if hasRemoteWork { endRemoteRequests() }
       if !copies.isEmpty { makeCopies() }
+      if !refusals.isEmpty { endRefusals() }
       collectFinished()
       if hasReleased && !stalled.isEmpty { resumeStalled() }
       isSettled = redirector.directives.count == 0 && (!hasReleased || stalled.isEmpty)

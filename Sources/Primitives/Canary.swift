@@ -47,6 +47,9 @@ public enum Canary: UInt8, CaseIterable, Sendable {
   case forgetsPromotions
   /// A move ends without what was written while it went on.
   case forgetsLastPass
+  /// Changes are committed although the round has not asked the store that their data is in, because its last
+  /// synchronization was late.
+  case forgetsSkippedStores
   /// After a crash, an extent whose copies may differ is believed to be equal.
   case trustsActiveExtents
 

@@ -29,7 +29,15 @@ public enum FailureDomain: String, Sendable, Codable, CaseIterable {
   case region
 }
 
-/// What a volume wants to survive.
+/// What becomes of a request to data of which no copy can be reached now.
+public enum ErrorPolicy: String, Sendable, Codable, CaseIterable {
+  /// It waits for the store's server to return, for a while (`limits.remoteHoldSeconds`), then fails.
+  case hold
+  /// It fails at once.
+  case fail
+}
+
+/// What a volume wants to survive, and what it does when that is not enough.
 public struct Redundancy: Sendable, Equatable {
   /// Copies of each extent, the live one included: from 1 to `copiesMax`.
   public var copies: Int
@@ -37,14 +45,20 @@ public struct Redundancy: Sendable, Equatable {
   public var across: FailureDomain
   /// When writes are acknowledged.
   public var protection: Protection
+  /// What becomes of requests when no copy can be reached.
+  public var errors: ErrorPolicy
 
   /// The live copy and three shadows.
   public static let copiesMax = 4
 
   /// The default is one copy.
-  public init(copies: Int = 1, across: FailureDomain = .store, protection: Protection = .sync) {
+  public init(
+    copies: Int = 1, across: FailureDomain = .store, protection: Protection = .sync,
+    errors: ErrorPolicy = .hold
+  ) {
     self.copies = copies
     self.across = across
     self.protection = protection
+    self.errors = errors
   }
 }

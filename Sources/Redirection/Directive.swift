@@ -39,6 +39,8 @@ public struct Directive {
   public var store: UInt8
   /// Of a write: the completion must mean that the data is on stable storage.
   public var durable: Bool
+  /// Whether it may wait for a store that can not be reached now; otherwise it fails at once.
+  public var isPatient = true
   /// Bytes of the range.
   public var length: UInt64
   /// Bytes from the start of the store's file.

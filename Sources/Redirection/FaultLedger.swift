@@ -11,6 +11,8 @@ public enum FaultKind: UInt8, Sendable, CaseIterable {
   case prepare
   /// Making a store durable.
   case synchronize
+  /// Reaching a store in time to make it durable. What was written is kept.
+  case reach
   /// Giving a store's space back.
   case discard
   /// Finding a slot for a new extent: no store has one.

@@ -19,6 +19,8 @@ final class FlushCoordinator: Sendable {
   enum Verdict {
     /// He is answered.
     case now
+    /// He is told that what he has written is not durable: he waits no longer for a store.
+    case failed
     /// He needs another round.
     case again
     /// He needs a store that the round did without, and waits for it.
@@ -100,12 +102,13 @@ final class FlushCoordinator: Sendable {
   /// In this order: a change is made only after its data was written and its store marked, so a change
   /// inside the cut finds its store among those taken.
   ///
+  /// - Parameter skip: called with the stores that the round does without from the beginning.
   /// - Returns: whether there are map changes to commit.
-  func begin(_ synchronize: (StoreID) -> Void) -> Bool {
+  func begin(at now: UInt64, _ synchronize: (StoreID) -> Void, skip: (StoreID) -> Void) -> Bool {
     state.withLock { state in
       state.begun += 1
       let hasChanges = changes.cut()
-      stores.takeDirty(synchronize)
+      stores.takeDirty(at: now, synchronize, skip: skip)
       return hasChanges
     }
   }
@@ -138,7 +141,7 @@ final class FlushCoordinator: Sendable {
   func finish(
     commitError: NBDErrno?, isWhole: Bool = true, answering: Bool = true,
     judge: (Waiter) -> Verdict = { _ in .now },
-    answer: (Waiter) -> Void
+    answer: (Waiter, _ hasFailed: Bool) -> Void
   ) -> Bool {
     state.withLock { state in
       state.lastCommitError = commitError
@@ -152,7 +155,8 @@ final class FlushCoordinator: Sendable {
       swap(&state.current, &state.next)
       for waiter in state.finished {
         switch judge(waiter) {
-        case .now: answer(waiter)
+        case .now: answer(waiter, false)
+        case .failed: answer(waiter, true)
         case .again: state.current.append(waiter)
         case .later: state.late.append(waiter)
         }

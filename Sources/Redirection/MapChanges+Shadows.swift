@@ -9,7 +9,8 @@ extension MapChanges {
   enum WriteOutcome {
     /// The live copy has it; shadows that do not are known to lack it.
     case kept
-    /// A shadow that has it is the live copy now. Not to be acknowledged before that is committed.
+    /// A shadow that has it is the live copy now, or has been since the write began. Not to be acknowledged
+    /// before that is committed: the catalog may still have the one that lacks it.
     case promoted
     /// No copy that could be the live one has it.
     case lost
@@ -130,7 +131,7 @@ extension MapChanges {
       guard isHere else { return .kept }
       if reached.contains(entry.address) {
         state.miss(parts, line, extent, of: view) { !reached.contains($0) }
-        return .kept
+        return reached.contains(live) ? .kept : .promoted
       }
       let heir = heir(line) { reached.contains($0) }
       // Whatever the shadows have got of it, the live copy is the authority.

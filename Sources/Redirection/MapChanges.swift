@@ -157,8 +157,8 @@ public final class MapChanges: Sendable {
   /// What they say of slots stays true until the catalog is loaded again. It still refers to slots that
   /// these changes gave up, so those are not free; and slots that they map are in use.
   ///
-  /// - Returns: whether there is anything left to commit.
-  func dropFromCut(where isLost: (ExtentMapView) -> Bool) -> Bool {
+  /// - Returns: whether there is anything left to commit, and whether anything was dropped.
+  func dropFromCut(where isLost: (ExtentMapView) -> Bool) -> (isAnyLeft: Bool, hasDropped: Bool) {
     state.withLock { state in
       var kept = Batch()
       var lost: Set<VolumeID> = []
@@ -176,7 +176,7 @@ public final class MapChanges: Sendable {
         kept.retiredBy.append(volume)
       }
       if !lost.isEmpty { state.cut = kept }
-      return !state.cut.isEmpty
+      return (!state.cut.isEmpty, !lost.isEmpty)
     }
   }
 

@@ -52,7 +52,7 @@ extension Redirector {
     // Looked at first: slots that come back after this are noticed, whether or not they are got.
     let spaceChanges = shared.reclaimer.spaceChanges
     let isSpaceComing = isSpaceComing()
-    if unsafe shared.placement.allocate(slotBytes: view.extentBytes, &op.pointee.placement) {
+    if takeSlot(index) {
       Failpoint.slotTaken.pass()
       unsafe op.pointee.step = .preparing
       unsafe op.pointee.progress = 0
@@ -75,6 +75,19 @@ extension Redirector {
     unsafe op.pointee.error = StoreErrno.wire(-failure)
     shared.faults.note(.place, volume: view.volume, errno: -failure)
     finishPiece(index)
+  }
+
+  /// A store that can not be reached now is waited for only if no other has room.
+  private func takeSlot(_ index: UInt32) -> Bool {
+    let op = unsafe operation(index)
+    let bytes = unsafe op.pointee.view.extentBytes
+    var sparing = unsafe op.pointee.placement
+    if shared.stores.excludeAway(from: &sparing), shared.placement.allocate(slotBytes: bytes, &sparing) {
+      unsafe op.pointee.placement.store = sparing.store
+      unsafe op.pointee.placement.slot = sparing.slot
+      return true
+    }
+    return unsafe shared.placement.allocate(slotBytes: bytes, &op.pointee.placement)
   }
 
   /// Whether slots will be freed for certain. In the order of their way: none is missed as it moves on.

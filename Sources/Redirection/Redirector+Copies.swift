@@ -89,10 +89,10 @@ extension Redirector {
     if copies.count > 0 { choose(copies[0], for: index) }
   }
 
-  /// Whether a store is written to only where there is no other: it has failed, or has been too slow for a
-  /// while and still has not done what it was asked for.
+  /// Whether a store is written to only where there is no other: it has failed, is away, or has been too slow
+  /// for a while and still has not done what it was asked for.
   private func isAvoided(_ store: StoreID) -> Bool {
-    shared.stores.hasFailed(store) || shared.stores.isStuck(store, at: now)
+    shared.stores.hasFailed(store) || shared.stores.isAway(store) || shared.stores.isStuck(store, at: now)
   }
 
   /// The copy that a single directive of the operation is for.
@@ -247,7 +247,7 @@ extension Redirector {
   /// - Parameter all: does not wait for a flush. Everything is durable, and nobody writes any more.
   public func sweepActivity(all: Bool = false) {
     guard shared.changes.activity.count > 0, all || !shared.changes.isFull else { return }
-    if all && shared.stores.isAnySynchronizingLate { return }
+    if all && shared.stores.isAnyLateOrBehind { return }
     let rounds = shared.flushes.rounds
     shared.changes.activity.sweep(all: all) { active in
       guard let line = active.view.shadowLine(active.extent), line.isActive || line.isActivating else {

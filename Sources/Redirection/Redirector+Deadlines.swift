@@ -203,14 +203,22 @@ extension Redirector {
   /// When the round that this redirector leads is not to wait any longer for some store; nil if it has to:
   /// there are no copies that could do without.
   private var roundDue: UInt64? {
-    guard !roundPending.isEmpty, shared.changes.activity.count > 0 else { return nil }
-    return roundPending.map { roundBegan + synchronizationPaces[Int($0.rawValue)].deadline }.min()
+    if roundPending.isEmpty { return nil }
+    return roundPending.compactMap { patience(with: $0) }.min()
+  }
+
+  /// How long a round waits for a store: nil for as long as it takes.
+  private func patience(with store: StoreID) -> UInt64? {
+    // It may be back in a moment or in a month; other stores' volumes need not wait for it.
+    if shared.stores.isAway(store) { return roundBegan }
+    if shared.changes.activity.count == 0 { return nil }
+    return roundBegan + synchronizationPaces[Int(store.rawValue)].deadline
   }
 
   /// Ends the round without the stores that take too long. What was written there last counts as lacking,
   /// where there is another copy; who has none waits for the store.
   private func leaveLateStores() {
-    let late = roundPending.filter { now >= roundBegan + synchronizationPaces[Int($0.rawValue)].deadline }
+    let late = roundPending.filter { store in patience(with: store).map { now >= $0 } ?? false }
     for store in late {
       roundPending.removeAll { $0 == store }
       synchronizationPaces[Int(store.rawValue)].missedDeadline(at: now)

@@ -72,8 +72,8 @@ extension Redirector {
 
   /// How a flush of a volume ends, or of all volumes if `view` is of none.
   private func flushError(of view: ExtentMapView, commitError: NBDErrno?) -> NBDErrno? {
-    if view.isNone { return shared.stores.isAnyFailed ? .io : commitError }
-    if shared.stores.hasLostWrites(of: view.marks) { return .io }
+    if view.isNone { return shared.stores.isAnyFailed || shared.stores.isBehind(view) ? .io : commitError }
+    if shared.stores.hasLostWrites(of: view.marks) || shared.stores.isBehind(view) { return .io }
     return view.marks.uncommittedChanges > 0 ? commitError : nil
   }
 
@@ -98,13 +98,16 @@ extension Redirector {
     unsafe op.pointee.step = .flushing
     unsafe op.pointee.generation = (op.pointee.generation + 1) & Token.generationMask
     roundBegan = now
-    isRoundWhole = !shared.stores.isAnySynchronizingLate
-    leaderHasChanges = shared.flushes.begin { store in
+    isRoundWhole = !shared.stores.isAnyLateOrBehind
+    roundSkips.removeAll(keepingCapacity: true)
+    leaderHasChanges = shared.flushes.begin(at: now) { store in
       if Canary.commitsWithoutSynchronizing.isOut { return }
       let token = unsafe Token.make(leader, op.pointee.generation, store: store)
       roundPending.append(store)
       synchronizationPaces[Int(store.rawValue)].began()
       unsafe emit(.synchronize, store: store.rawValue, token: token)
+    } skip: { store in
+      roundSkips.append(store)
     }
     Failpoint.roundBegun.pass()
     if roundPending.isEmpty { endSynchronization() }
@@ -133,6 +136,14 @@ extension Redirector {
       shared.stores.markSynchronized(store)
       return
     }
+    if shared.stores.keepsUnflushed(store, errno: -result) {
+      shared.faults.note(.reach, store: store, errno: -result)
+      shared.stores.markBehind(store, at: now)
+      dropCopies(in: store)
+      isRoundRepeated = true
+      isRoundWhole = false
+      return
+    }
     // The kernel forgets a failed writeback: asking again would succeed without the data.
     if !Canary.forgetsFailedSynchronization.isOut {
       shared.stores.markFailed(store)
@@ -146,12 +157,22 @@ extension Redirector {
   func endSynchronization() {
     let op = unsafe operation(leader)
     if leaderHasChanges && shared.stores.isAnyFailed {
-      leaderHasChanges = shared.changes.dropFromCut { shared.stores.hasLostWrites(of: $0.marks) }
+      (leaderHasChanges, roundDrops) = shared.changes.dropFromCut {
+        shared.stores.hasLostWrites(of: $0.marks)
+      }
     }
-    if leaderHasChanges && (shared.stores.isAnySynchronizingLate || isRoundRepeated) {
+    if leaderHasChanges && (shared.stores.isAnyLateOrBehind || isRoundRepeated || !roundSkips.isEmpty) {
+      // What was skipped may have ended meanwhile; that does not cover what this round is about.
       (leaderHasChanges, roundExcludes) = shared.changes.putBackFromCut(
-        where: { shared.stores.waitsForLate($0) },
-        unsafe: { shared.stores.isSynchronizingLate($0) || shared.stores.hasFailed($0) })
+        where: { view in
+          shared.stores.waitsForLate(view) || shared.stores.isBehind(view)
+            || (shared.stores.needs(view, anyOf: roundSkips) && !Canary.forgetsSkippedStores.isOut)
+        },
+        unsafe: { store in
+          shared.stores.isSynchronizingLate(store) || shared.stores.isBehind(store)
+            || shared.stores.hasFailed(store)
+            || (roundSkips.contains(store) && !Canary.forgetsSkippedStores.isOut)
+        })
     }
     if leaderHasChanges {
       Failpoint.roundSynchronized.pass()
@@ -187,16 +208,20 @@ extension Redirector {
   }
 
   private func endRound(commitError: NBDErrno?) {
-    let isAnyFailed = shared.stores.isAnyFailed
     let leadsOn = shared.flushes.finish(
       commitError: commitError, isWhole: isRoundWhole, answering: !isRoundRepeated
     ) { waiter in
+      if shared.stores.isBehind(waiter.view) || shared.stores.givesUp(waiter.view) { return .failed }
       if shared.stores.waitsForLate(waiter.view) { return .later }
+      if shared.stores.needs(waiter.view, anyOf: roundSkips) { return .again }
       let isExcluded =
         waiter.view.isNone ? !roundExcludes.isEmpty : roundExcludes.contains(waiter.view.volume)
-      return isExcluded ? .again : .now
-    } answer: { waiter in
-      let error = flushError(of: waiter.view, commitError: commitError)
+      guard isExcluded else { return .now }
+      // Another round at once would find the same.
+      if shared.stores.isAnySynchronizingLate { return .later }
+      return shared.stores.isAnyBehind ? .failed : .again
+    } answer: { waiter, hasFailed in
+      let error = hasFailed ? .io : flushError(of: waiter.view, commitError: commitError)
       if waiter.redirector == number {
         endFlush(Token.index(waiter.token), error)
       } else {
@@ -207,7 +232,8 @@ extension Redirector {
     isRoundRepeated = false
     roundExcludes = []
     // Whoever waits for space must not wait for slots that stay where they are.
-    if commitError != nil || isAnyFailed { spaceChanged() }
+    if commitError != nil || roundDrops { spaceChanged() }
+    roundDrops = false
     if leadsOn { leadRound() }
   }
 }

@@ -50,6 +50,10 @@ public final class Redirector {
   /// When the round began, and the stores whose synchronization has not ended.
   var roundBegan: UInt64 = 0
   var roundPending: [StoreID] = []
+  /// Changes were given up in it, whose data is lost.
+  var roundDrops = false
+  /// Stores that it has not asked, because they are late or behind.
+  var roundSkips: [StoreID] = []
   /// Volumes whose changes it does not commit, because their data waits for a store that is late.
   var roundExcludes: Set<VolumeID> = []
   /// Synchronizations of earlier rounds that have not ended, by store: the round that began each.
@@ -250,13 +254,14 @@ public final class Redirector {
   // MARK: Directives
 
   func emit(
-    _ kind: Directive.Kind, store: UInt8 = 0, durable: Bool = false, length: UInt64 = 0, offset: UInt64 = 0,
-    buffer: UnsafeMutableRawPointer? = nil, token: UInt64 = Token.none
+    _ kind: Directive.Kind, store: UInt8 = 0, durable: Bool = false, isPatient: Bool = true,
+    length: UInt64 = 0, offset: UInt64 = 0, buffer: UnsafeMutableRawPointer? = nil,
+    token: UInt64 = Token.none
   ) {
     unsafe directives.append(
       Directive(
-        kind: kind, store: store, durable: durable, length: length, offset: offset, buffer: buffer,
-        token: token))
+        kind: kind, store: store, durable: durable, isPatient: isPatient, length: length, offset: offset,
+        buffer: buffer, token: token))
   }
 
   /// Emits a directive for the operation's store whose completion goes to the operation.
@@ -276,8 +281,11 @@ public final class Redirector {
   ) {
     let op = unsafe operation(index)
     unsafe op.pointee.commandsPending += 1
+    // A move is tried again later.
+    let isPatient = unsafe !op.pointee.view.marks.failsAtOnce && op.pointee.kind != .move
     unsafe emit(
-      kind, store: store.rawValue, durable: durable, length: length, offset: offset, buffer: buffer,
+      kind, store: store.rawValue, durable: durable, isPatient: isPatient, length: length, offset: offset,
+      buffer: buffer,
       token: Token.make(
         index, op.pointee.generation, store: store,
         expectedBytes: kind == .read || kind == .write ? length : 0))

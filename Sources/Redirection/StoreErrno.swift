@@ -7,6 +7,8 @@ enum StoreErrno {
   static let fileTooBig: Int32 = 27
   static let noSpace: Int32 = 28
   static let notSupported: Int32 = 95
+  static let notConnected: Int32 = 107
+  static let timedOut: Int32 = 110
   static let quota: Int32 = 122
 
   /// Whether another store may have room where this one has none.

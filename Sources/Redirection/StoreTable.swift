@@ -36,12 +36,19 @@ public final class StoreTable: @unchecked Sendable {
     let isSynchronizingLate = Atomic<Bool>(false)
     /// The synchronization that some volume needs.
     let needed = Atomic<UInt64>(0)
+    /// It can not be reached now.
+    let isAway = Atomic<Bool>(false)
+    /// It was not reached in time for a synchronization, and none has succeeded since; until when it is not
+    /// asked again, on the drivers' clock.
+    let isBehind = Atomic<Bool>(false)
+    let asksAgainAt = Atomic<UInt64>(0)
     let isPresent = Atomic<Bool>(false)
     let dataOffset = Atomic<UInt64>(0)
     let prepare = Atomic<UInt8>(0)
     let tier = Atomic<Int>(0)
     let isCached = Atomic<Bool>(false)
     let isVolatile = Atomic<Bool>(false)
+    let keepsUnflushed = Atomic<Bool>(false)
   }
 
   private let entries: UnsafeMutablePointer<Entry>
@@ -63,9 +70,16 @@ public final class StoreTable: @unchecked Sendable {
   }
 
   /// Makes a store known to the data path.
+  ///
+  /// - Parameters:
+  ///   - isCached: its transfers go through the page cache.
+  ///   - isVolatile: what it holds is gone with the process.
+  ///   - keepsUnflushed: what it was not reached for in time is not lost: the way to it keeps what was written
+  ///     and not synchronized, and sends it again.
+  ///   - isAway: it can not be reached now, and nothing was written to it in this life.
   public func add(
     _ store: StoreID, tier: Int, dataOffset: UInt64, prepare: PrepareMethod, isCached: Bool = false,
-    isVolatile: Bool = false
+    isVolatile: Bool = false, keepsUnflushed: Bool = false, isAway: Bool = false
   ) {
     let index = Int(store.rawValue)
     unsafe entries[index].dataOffset.store(dataOffset, ordering: .relaxed)
@@ -73,7 +87,11 @@ public final class StoreTable: @unchecked Sendable {
     unsafe entries[index].tier.store(tier, ordering: .relaxed)
     unsafe entries[index].isCached.store(isCached, ordering: .relaxed)
     unsafe entries[index].isVolatile.store(isVolatile, ordering: .relaxed)
-    unsafe entries[index].isDirty.store(true, ordering: .relaxed)
+    unsafe entries[index].keepsUnflushed.store(keepsUnflushed, ordering: .relaxed)
+    unsafe entries[index].isAway.store(isAway, ordering: .relaxed)
+    unsafe entries[index].isBehind.store(false, ordering: .relaxed)
+    // The process before this one may have left something that is not durable.
+    unsafe entries[index].isDirty.store(!isAway, ordering: .relaxed)
     unsafe entries[index].isPresent.store(true, ordering: .releasing)
     _ = usedEnd.max(index + 1, ordering: .releasing)
   }
@@ -92,6 +110,45 @@ public final class StoreTable: @unchecked Sendable {
   /// Whether a synchronization of the store has failed: for good, it can be read and no more.
   public func hasFailed(_ store: StoreID) -> Bool {
     unsafe entries[Int(store.rawValue)].hasFailed.load(ordering: .acquiring)
+  }
+
+  /// Whether the store can not be reached now.
+  public func isAway(_ store: StoreID) -> Bool {
+    unsafe entries[Int(store.rawValue)].isAway.load(ordering: .acquiring)
+  }
+
+  /// Tells whether the store can be reached: as long as not, others are used where there are any.
+  public func setAway(_ store: StoreID, _ isAway: Bool) {
+    if !isAway {
+      unsafe entries[Int(store.rawValue)].asksAgainAt.store(0, ordering: .relaxed)
+      // The process before this one may have left something that is not durable.
+      markDirty(store)
+    }
+    unsafe entries[Int(store.rawValue)].isAway.store(isAway, ordering: .releasing)
+  }
+
+  /// Whether a synchronization of the store that ends with this error has lost nothing: it was not reached in
+  /// time, and what was written is kept.
+  func keepsUnflushed(_ store: StoreID, errno: Int32) -> Bool {
+    let isReach = errno == StoreErrno.timedOut || errno == StoreErrno.notConnected
+    return unsafe isReach && entries[Int(store.rawValue)].keepsUnflushed.load(ordering: .relaxed)
+  }
+
+  /// The store was not reached for its synchronization, which has yet to be done.
+  func markBehind(_ store: StoreID, at now: UInt64) {
+    let index = Int(store.rawValue)
+    unsafe entries[index].asksAgainAt.store(now + Self.asksAgainAfter, ordering: .relaxed)
+    unsafe entries[index].isBehind.store(true, ordering: .sequentiallyConsistent)
+    markDirty(store)
+  }
+
+  /// Nanoseconds for which a store that was not reached is not asked again, so that those who have waited for
+  /// it hear of that.
+  private static let asksAgainAfter: UInt64 = 1_000_000_000
+
+  /// Whether the store's last writes wait to become durable, and nothing is under way to do so.
+  func isBehind(_ store: StoreID) -> Bool {
+    unsafe entries[Int(store.rawValue)].isBehind.load(ordering: .acquiring)
   }
 
   /// Whether the store's transfers go through the page cache: then they are copies made by this processor.
@@ -139,6 +196,7 @@ public final class StoreTable: @unchecked Sendable {
     let index = Int(store.rawValue)
     let begun = unsafe entries[index].begun.load(ordering: .sequentiallyConsistent)
     unsafe entries[index].succeeded.store(begun, ordering: .sequentiallyConsistent)
+    unsafe entries[index].isBehind.store(false, ordering: .sequentiallyConsistent)
   }
 
   /// A synchronization has failed. The kernel forgets what it could not write: asking again would succeed
@@ -190,10 +248,40 @@ public final class StoreTable: @unchecked Sendable {
     (0..<end).contains { unsafe entries[$0].isSynchronizingLate.load(ordering: .acquiring) }
   }
 
+  /// Whether some store was not reached, and its synchronization has yet to be begun again.
+  var isAnyBehind: Bool {
+    (0..<end).contains { unsafe entries[$0].isBehind.load(ordering: .acquiring) }
+  }
+
+  var isAnyLateOrBehind: Bool { isAnySynchronizingLate || isAnyBehind }
+
   /// Whether a volume, or some volume if the view is of none, needs a store whose synchronization is late.
   func waitsForLate(_ view: ExtentMapView) -> Bool {
+    needs(view) { unsafe entries[$0].isSynchronizingLate.load(ordering: .acquiring) }
+  }
+
+  /// Whether a volume that does not wait for stores that are away needs one whose synchronization is late.
+  func givesUp(_ view: ExtentMapView) -> Bool {
+    guard !view.isNone, view.marks.failsAtOnce else { return false }
+    return needs(view) { index in
+      unsafe entries[index].isSynchronizingLate.load(ordering: .acquiring)
+        && entries[index].isAway.load(ordering: .acquiring)
+    }
+  }
+
+  /// Whether a volume, or some volume if the view is of none, needs one of these stores to be synchronized.
+  func needs(_ view: ExtentMapView, anyOf stores: [StoreID]) -> Bool {
+    needs(view) { index in stores.contains { Int($0.rawValue) == index } }
+  }
+
+  /// Whether a volume, or some volume if the view is of none, needs a store that was not reached.
+  func isBehind(_ view: ExtentMapView) -> Bool {
+    needs(view) { unsafe entries[$0].isBehind.load(ordering: .acquiring) }
+  }
+
+  private func needs(_ view: ExtentMapView, where isMeant: (Int) -> Bool) -> Bool {
     (0..<end).contains { index in
-      guard unsafe entries[index].isSynchronizingLate.load(ordering: .acquiring) else { return false }
+      guard isMeant(index) else { return false }
       let succeeded = unsafe entries[index].succeeded.load(ordering: .sequentiallyConsistent)
       let needed =
         view.isNone
@@ -229,6 +317,18 @@ public final class StoreTable: @unchecked Sendable {
     return true
   }
 
+  /// Keeps an extent away from stores that are away.
+  ///
+  /// - Returns: whether there are any.
+  func excludeAway(from placement: inout SlotPlacement) -> Bool {
+    var isAny = false
+    for index in 0..<end where isAway(StoreID(rawValue: UInt8(index))) {
+      placement.exclude(StoreID(rawValue: UInt8(index)))
+      isAny = true
+    }
+    return isAny
+  }
+
   /// Whether every store zeroes a range without writing it.
   var allZeroFast: Bool {
     (0..<end).allSatisfy { index in
@@ -250,9 +350,17 @@ public final class StoreTable: @unchecked Sendable {
   }
 
   /// Calls `body` with each store that is dirty, after clearing its mark: its next synchronization begins.
-  func takeDirty(_ body: (StoreID) -> Void) {
+  ///
+  /// - Parameter skip: called with each store that nothing begins for, dirty or not: the last one is late, or
+  ///   it is not the time to try again.
+  func takeDirty(at now: UInt64, _ body: (StoreID) -> Void, skip: (StoreID) -> Void) {
     for index in 0..<end where isInUse(index) {
-      if unsafe entries[index].isSynchronizingLate.load(ordering: .acquiring) { continue }
+      let isLate = unsafe entries[index].isSynchronizingLate.load(ordering: .acquiring)
+      let isBehind = unsafe entries[index].isBehind.load(ordering: .acquiring)
+      if isLate || isBehind, unsafe isLate || now < entries[index].asksAgainAt.load(ordering: .relaxed) {
+        skip(StoreID(rawValue: UInt8(index)))
+        continue
+      }
       if unsafe entries[index].isDirty.exchange(false, ordering: .sequentiallyConsistent) {
         unsafe entries[index].begun.add(1, ordering: .sequentiallyConsistent)
         body(StoreID(rawValue: UInt8(index)))

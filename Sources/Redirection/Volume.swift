@@ -47,6 +47,7 @@ public final class Volume: Sendable {
   private func tellWriters(_ wanted: Redundancy) {
     map.view.marks.protection = wanted.protection
     map.view.marks.wantsShadows = wanted.copies > 1
+    map.view.marks.failsAtOnce = wanted.errors == .fail
   }
 
   /// Requests beyond it are refused; it can grow while clients are connected.

@@ -26,15 +26,26 @@ public struct StoreCandidate: Sendable, Equatable {
   public var hasFailed: Bool
   /// Whether its copies are being moved away.
   public var isDraining: Bool
+  /// Whether it can not be reached now.
+  public var isAway: Bool
+  /// Whether it has been away for so long that its copies are not counted on any more.
+  public var isLost: Bool
 
   /// Why it takes no new copies; nil if it does.
-  public var objection: String? { hasFailed ? "has failed" : isDraining ? "is being drained" : nil }
+  public var objection: String? {
+    if hasFailed { return "has failed" }
+    if isAway { return "can not be reached" }
+    return isDraining ? "is being drained" : nil
+  }
+
+  /// Whether a copy that it has is one that counts.
+  var isCountedOn: Bool { !hasFailed && !isDraining && !isLost && !isVolatile }
 
   /// A store; the defaults are those of one that nobody said anything about.
   public init(
     id: StoreID, name: String, tier: Int, region: String = "", zone: String = "", node: String = "",
     cost: Double = 0, freeBytes: UInt64, capacityBytes: UInt64, isVolatile: Bool = false,
-    hasFailed: Bool = false, isDraining: Bool = false
+    hasFailed: Bool = false, isDraining: Bool = false, isAway: Bool = false, isLost: Bool = false
   ) {
     self.id = id
     self.name = name
@@ -48,6 +59,8 @@ public struct StoreCandidate: Sendable, Equatable {
     self.isVolatile = isVolatile
     self.hasFailed = hasFailed
     self.isDraining = isDraining
+    self.isAway = isAway
+    self.isLost = isLost
   }
 
   /// Whether a failure of one may be a failure of the other. Stores of which nobody said where they are count

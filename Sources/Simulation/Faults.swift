@@ -24,6 +24,17 @@ package struct Faults {
   package var latencySpike = 0
   /// An operation of a store takes up to seconds.
   package var hang = 0
+  /// How long servers behind stores stay away.
+  package enum Outage {
+    /// They do not go.
+    case none
+    /// Less long than requests wait for them.
+    case short
+    /// Longer, now and then.
+    case long
+  }
+  /// Servers behind stores go away.
+  package var outage = Outage.none
   /// A connection breaks.
   package var disconnect = 0
   /// A request breaks a rule of the protocol.
@@ -35,7 +46,7 @@ package struct Faults {
   /// No client may see an error but "no space".
   var areHarmless: Bool {
     readError == 0 && writeError == 0 && shortTransfer == 0 && allocationFull == 0 && synchronizeError == 0
-      && commitError == 0 && catalogError == 0 && catalogFull == 0
+      && commitError == 0 && catalogError == 0 && catalogFull == 0 && outage != .long
   }
 
   /// Half of all worlds have faults that clients see.

@@ -78,10 +78,12 @@ extension World {
       )
       life.shared.stores.add(
         record.id, tier: store.tier, dataOffset: store.dataOffset, prepare: store.prepare,
-        isVolatile: store.isVolatile)
+        isVolatile: store.isVolatile, keepsUnflushed: store.isRemote,
+        isAway: awayStores.contains(record.id.rawValue))
     }
     for (number, volume) in maps.volumes.enumerated() {
       volumes[number].take(volume.map)
+      volume.map.view.marks.failsAtOnce = plan.failsAtOnce
       life.shared.changes.activity.insert(volume.activeExtents, of: volume.map.view)
     }
     for volume in volumes { life.shared.changes.dropVolatileShadows(of: volume.map) }

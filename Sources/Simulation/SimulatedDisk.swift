@@ -220,7 +220,10 @@ final class SimulatedDisk {
       guard bytes.count >= 8 else { return }
       for offset in 0...(bytes.count - 8)
       where unsafe bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self) == word.littleEndian {
-        places.append(offset)
+        // Before its content a page has pointers of SQLite's, which are under no checksum of ours.
+        let page = offset & ~4095
+        let content = Int(unsafe bytes[page + 5]) << 8 | Int(unsafe bytes[page + 6])
+        if offset & 4095 >= content { places.append(offset) }
       }
     }
     guard !places.isEmpty else { return false }

@@ -73,6 +73,7 @@ extension World {
     faults = .none
     defer { faults = usual }
     fileSystem.disk.accessesLeft = nil
+    endOutages()
     try settle()
     for number in volumes.indices { try flushAndSettle(volume: number) }
     guard redirectors.allSatisfy(\.isAtRest), shared.parkedOperations == 0 else {

@@ -8,6 +8,7 @@ extension World {
   /// Takes a directive that needs somebody's work.
   func start(_ job: Job) {
     jobs.append(job)
+    job.began = queue.now
     switch job.directive.kind {
     case .commit: life.catalogThread.async { [self] in try carryOut(job) }
     case .reclaim: life.reclaimThread.async { [self] in try carryOut(job) }
@@ -17,7 +18,7 @@ extension World {
     }
   }
 
-  private func schedule(_ job: Job, after delay: UInt64) {
+  func schedule(_ job: Job, after delay: UInt64) {
     after(delay, job.isExecuted ? "end of job" : "job", UInt64(job.directive.kind.rawValue)) { [self] in
       try carryOut(job)
     }
@@ -41,7 +42,8 @@ extension World {
       return
     }
     guard job.isExecuted else {
-      try execute(job)
+      if awaitStore(job) { return }
+      if let failure = job.failure { job.result = failure } else { try execute(job) }
       job.isExecuted = true
       if !fileSystem.disk.isOff { schedule(job, after: latency(100, 200_000)) }
       return
@@ -88,6 +90,7 @@ extension World {
     case .zero, .punch, .reserve: allocate(job)
     case .synchronize:
       synchronizeCount += 1
+      trace.say("store \(directive.store) is synchronized")
       if generator.chance(faults.synchronizeError) {
         job.result = -Errno.io
         life.hasFailedStore = true
@@ -136,7 +139,9 @@ extension World {
       let store = stores[Int(delta.entry.store.rawValue)]
       let bytes = volumes[Int(delta.volume.rawValue) - 1].extentBytes
       if store.disk.hasDurableGarbage(Int(store.dataOffset + delta.entry.slot * bytes), Int(bytes)) {
-        throw BrokenPromise("the map is to point to a slot whose zeros are not durable")
+        throw BrokenPromise(
+          "extent \(delta.volume.rawValue - 1):\(delta.extent) is to be mapped to slot \(delta.entry.slot) of "
+            + "store \(delta.entry.store.rawValue), whose zeros are not durable")
       }
     }
     if plan.cutsPowerInCatalog && !isSettling && generator.chance(20) {
@@ -228,4 +233,6 @@ enum Errno {
   static let io: Int32 = 5
   static let noSpace: Int32 = 28
   static let notSupported: Int32 = 95
+  static let notConnected: Int32 = 107
+  static let timedOut: Int32 = 110
 }

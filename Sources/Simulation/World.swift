@@ -61,6 +61,8 @@ package final class World {
   var isSettling = false
   /// Flushes and durable requests that have been acknowledged: the moments at which a crash tells most.
   var promiseCount = 0
+  /// Stores whose servers are away.
+  var awayStores: Set<UInt8> = []
   /// Synchronizations that have been executed.
   package internal(set) var synchronizeCount = 0
   /// What has happened, for people.
@@ -78,6 +80,8 @@ package final class World {
     package var restarts = 0
     /// Steps of moves.
     package var moveSteps = 0
+    /// Stores that went away.
+    package var outages = 0
     /// What was done without what took too long.
     var missed = MissedDeadlines()
     /// Events of the queue.
@@ -99,6 +103,7 @@ package final class World {
       crashes += other.crashes
       restarts += other.restarts
       moveSteps += other.moveSteps
+      outages += other.outages
       missed.add(other.missed)
       events += other.events
       nanoseconds += other.nanoseconds
@@ -212,6 +217,8 @@ package final class World {
     currentLife = opened
     for number in 0..<plan.redirectors where plan.flushInterval > 0 { tick(number) }
     for _ in 0..<plan.moves { planMove() }
+    planOutage()
+    for store in awayStores.sorted() { planReturn(of: store) }
     fileSystem.disk.faults = faults
   }
 

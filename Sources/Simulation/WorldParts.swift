@@ -14,10 +14,12 @@ package struct WorldStore {
   package let capacityBytes: UInt64
   /// What it holds is gone with the process.
   package let isVolatile: Bool
+  /// It lies behind a server that may go away and return.
+  package let isRemote: Bool
 
   package init(
     capacityBytes: UInt64, tier: Int = 0, prepare: PrepareMethod = .zeroRange, dataOffset: UInt64 = 4096,
-    isVolatile: Bool = false
+    isVolatile: Bool = false, isRemote: Bool = false
   ) {
     disk = SimulatedStore(count: Int(dataOffset + capacityBytes))
     self.tier = tier
@@ -25,6 +27,7 @@ package struct WorldStore {
     self.dataOffset = dataOffset
     self.capacityBytes = capacityBytes
     self.isVolatile = isVolatile
+    self.isRemote = isRemote
   }
 
   /// The store as the catalog describes it: a file with room for labels, which no simulated store has.
@@ -91,6 +94,12 @@ package final class Job {
   /// Whether only its end is to be told.
   package internal(set) var isExecuted = false
   var result: Int32 = 0
+  /// When it began.
+  var began: UInt64 = 0
+  /// The server it waited for has got it.
+  var isSent = false
+  /// It has failed without being executed.
+  var failure: Int32?
   /// Of a synchronization: what had been written when it began.
   var point: UInt64 = 0
   /// Of a commit: what it writes.
@@ -109,6 +118,9 @@ package final class Job {
     default: false
     }
   }
+
+  /// Whether a store carries it out.
+  var isOfStore: Bool { isStorage || directive.kind == .synchronize }
 
   /// Bytes of the store that it touches.
   var range: Range<UInt64> { directive.offset..<directive.offset + directive.length }

@@ -30,6 +30,9 @@ package struct WorldPlan {
   /// Nanoseconds between background flushes of a reactor; 0 for none.
   var flushInterval: UInt64 = 0
 
+  /// Requests do not wait for stores that are away.
+  var failsAtOnce = false
+
   /// Moves of copies that go on at the same time.
   package var moves = 0
 
@@ -72,6 +75,17 @@ package struct WorldPlan {
       if generator.chance(4) {
         stores.append(WorldStore(capacityBytes: UInt64(4 + generator.below(8)) * granule, isVolatile: true))
       }
+    }
+    if generator.chance(2) {
+      faults.outage = generator.chance(2) ? .short : .long
+      failsAtOnce = faults.outage == .long && generator.chance(2)
+      for _ in 0...generator.below(2) {
+        stores.append(
+          WorldStore(
+            capacityBytes: UInt64(4 + generator.below(12)) * granule, tier: generator.below(2),
+            prepare: generator.chance(2) ? .zeroRange : .writeZeros, isRemote: true))
+      }
+      if moves == 0 && generator.chance(2) { moves = 1 + generator.below(6) }
     }
   }
 }

@@ -12,7 +12,7 @@ import Synchronization
 public final class NBDStore: Store {
   /// The store as the catalog describes it; its path is the URI.
   public let record: StoreRecord
-  /// What was found to work when the store was opened.
+  /// What was found to work when the store was opened; nothing if its server could not be reached then.
   public let capabilities: StoreCapabilities
   let uri: NBDURI
   private let pool: UUID128
@@ -21,6 +21,8 @@ public final class NBDStore: Store {
   private let first: Mutex<RemoteConnection?>
   private let channel = Mutex<(any RemoteChannel)?>(nil)
   private let remoteStatus: Mutex<RemoteStatus>
+  /// Whether the claim was written in this run.
+  private let isClaimed: Atomic<Bool>
 
   /// Where the first slot begins, in bytes.
   public var dataOffset: UInt64 { StoreLayout.dataOffset }
@@ -48,14 +50,35 @@ public final class NBDStore: Store {
       try Self.check(connection.export, record)
       try Self.verify(connection, record, pool)
       capabilities = StoreCapabilities(probing: connection)
-      try connection.write(claim.encoded(), at: StoreClaim.offset)
-      try connection.flush()
+      try Self.write(claim, connection)
       first = Mutex(RemoteConnection(socket: try connection.takeSocket(), export: connection.export))
     } catch {
       throw StoreErrors.translate(error, record, "store \(record.name) can not be opened")
     }
     remoteStatus = Mutex(
       RemoteStatus(state: .connected, sinceNanoseconds: MonotonicClock.nanoseconds()))
+    isClaimed = Atomic(true)
+  }
+
+  /// A store whose server can not be reached now. The first connection (`connect`) proves that it is the one
+  /// that `record` describes, and claims it.
+  ///
+  /// - Throws: `invalid` if the record's URI makes no sense.
+  init(awaiting record: StoreRecord, pool: UUID128, session: UUID128) throws(GnomonError) {
+    self.record = record
+    self.pool = pool
+    uri = try Self.uri(of: record)
+    claim = StoreClaim(store: record.uuid, session: session, holder: Self.holder)
+    capabilities = StoreCapabilities(zeroRange: false, punchHole: false, preallocate: false)
+    first = Mutex(nil)
+    remoteStatus = Mutex(
+      RemoteStatus(state: .reconnecting, sinceNanoseconds: MonotonicClock.nanoseconds()))
+    isClaimed = Atomic(false)
+  }
+
+  private static func write(_ claim: StoreClaim, _ connection: NBDConnection) throws {
+    try connection.write(claim.encoded(), at: StoreClaim.offset)
+    try connection.flush()
   }
 
   deinit {
@@ -65,7 +88,8 @@ public final class NBDStore: Store {
   // MARK: Connections of the data path
 
   /// A connection for the data path: the one that opening made, or else a new one after the store has proved
-  /// to be the same, unchanged, and claimed by nobody else. Blocks for some seconds at most.
+  /// to be the same, unchanged, and claimed by nobody else since this daemon has claimed it. Blocks for some
+  /// seconds at most.
   ///
   /// - Throws: `unavailable` if the server can not be reached now; else why the store can not be used.
   public func connect() throws(GnomonError) -> RemoteConnection {
@@ -78,8 +102,13 @@ public final class NBDStore: Store {
       let connection = try NBDConnection(opening: uri)
       try Self.check(connection.export, record)
       try Self.verify(connection, record, pool)
-      let block = try connection.read(StoreClaim.bytes, at: StoreClaim.offset)
-      if let refusal = unsafe block.withUnsafeBytes({ unsafe refusal(ofClaim: $0) }) { throw refusal }
+      if isClaimed.load(ordering: .acquiring) {
+        let block = try connection.read(StoreClaim.bytes, at: StoreClaim.offset)
+        if let refusal = unsafe block.withUnsafeBytes({ unsafe refusal(ofClaim: $0) }) { throw refusal }
+      } else {
+        try Self.write(claim, connection)
+        isClaimed.store(true, ordering: .releasing)
+      }
       return RemoteConnection(socket: try connection.takeSocket(), export: connection.export)
     } catch let error as SystemError {
       // Whatever goes wrong between two processes may go right the next time.

@@ -40,6 +40,8 @@ public enum StoreAccess: Sendable {
   case memory(MemoryStore)
   /// Another server, through the connection that one reactor owns.
   case remote(NBDStore)
+  /// Not at all: everything fails.
+  case absent
 }
 
 /// Fixed places of a store's space.

@@ -39,6 +39,20 @@ public enum StoreFactory {
     }
   }
 
+  /// Opens a store whose server can not be reached now: the data path connects as soon as it can, and checks
+  /// then what `open` checks.
+  ///
+  /// - Returns: nil if the store's kind knows no such thing.
+  /// - Throws: `invalid` if the record makes no sense.
+  public static func openAway(
+    _ record: StoreRecord, pool: UUID128, session: UUID128
+  ) throws(GnomonError) -> (any Store)? {
+    switch record.kind {
+    case .file, .memory: nil
+    case .nbd: try NBDStore(awaiting: record, pool: pool, session: session)
+    }
+  }
+
   /// Checks a store's label without opening the store for use, and without changing anything.
   ///
   /// - Returns: how many copies of the label are damaged although another is sound.

@@ -23,8 +23,9 @@ import Testing
     defer { withExtendedLifetime(map) {} }
     let view = map.view
     #expect(shared.flushes.enterInBackground())
-    let hasChanges = shared.flushes.begin { _ in
+    let hasChanges = shared.flushes.begin(at: 0) { _ in
       shared.changes.map(0, of: view, to: MapEntry(store: Self.store, slot: 0))
+    } skip: { _ in
     }
     #expect(!hasChanges && shared.changes.cutDeltas.isEmpty && shared.changes.pendingCount == 1)
   }
@@ -35,19 +36,23 @@ import Testing
     defer { withExtendedLifetime(map) {} }
     let view = map.view
     #expect(shared.flushes.enterInBackground())
-    _ = shared.flushes.begin { _ in }
+    _ = shared.flushes.begin(at: 0) { _ in
+    } skip: { _ in
+    }
     // Nothing is left to do after the running round.
     #expect(!shared.flushes.enterInBackground())
-    #expect(!shared.flushes.finish(commitError: nil) { _ in })
+    #expect(!shared.flushes.finish(commitError: nil) { _, _ in })
     shared.stores.markDirty(Self.store, by: view.marks)
     #expect(shared.flushes.enterInBackground())
-    _ = shared.flushes.begin { _ in }
+    _ = shared.flushes.begin(at: 0) { _ in
+    } skip: { _ in
+    }
     shared.stores.markDirty(Self.store, by: view.marks)
     #expect(!shared.flushes.enterInBackground())
-    #expect(shared.flushes.finish(commitError: nil) { _ in })
+    #expect(shared.flushes.finish(commitError: nil) { _, _ in })
     // Not after a failure: it would spin.
     #expect(!shared.flushes.enterInBackground())
-    #expect(!shared.flushes.finish(commitError: .io) { _ in })
+    #expect(!shared.flushes.finish(commitError: .io) { _, _ in })
     #expect(shared.flushes.lastCommitError == .io)
   }
 
@@ -61,16 +66,23 @@ import Testing
     let stores = shared.stores
     stores.markDirty(Self.store, by: map.view.marks)
     stores.markDirty(Self.store, by: other.view.marks)
-    stores.takeDirty { _ in }
+    stores.takeDirty(at: 0) { _ in
+    } skip: { _ in
+    }
     stores.markDirty(Self.store, by: map.view.marks)
     stores.markSynchronized(Self.store)
     #expect(stores.isAnyDirty)
-    stores.takeDirty { _ in }
+    stores.takeDirty(at: 0) { _ in
+    } skip: { _ in
+    }
     stores.markFailed(Self.store)
     #expect(stores.hasLostWrites(of: map.view.marks) && !stores.hasLostWrites(of: other.view.marks))
     // Nobody asks it again.
     #expect(!stores.isAnyDirty)
-    stores.takeDirty { _ in Issue.record("a failed store is synchronized") }
+    stores.takeDirty(at: 0) { _ in
+      Issue.record("a failed store is synchronized")
+    } skip: { _ in
+    }
   }
 
   @Test func slotsAreNeverBetweenTwoPlaces() throws {

@@ -8,7 +8,7 @@ import Testing
 /// In a process of its own each, because a bug may well make the real code stop the process.
 @Suite struct CanaryTests {
   /// Worlds in which each must have been found.
-  private static let worldsMax = 300
+  private static let worldsMax = 600
 
   @Test(arguments: Canary.allCases)
   func isFound(_ canary: Canary) throws {

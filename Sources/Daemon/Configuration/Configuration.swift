@@ -77,6 +77,8 @@ public struct Configuration: Sendable, Equatable {
     public var inFlight = 2
     /// What all of them copy, at most.
     public var bytesPerSecond: UInt64 = 200 << 20
+    /// After so many seconds the copies of a store that is away are replaced.
+    public var replaceAfterSeconds = 600
   }
 
   /// What volumes get that were created without saying.

@@ -25,10 +25,13 @@ public struct ServeOptions: Sendable, Equatable {
   public var directory: String
   /// Complete and checked.
   public var configuration: Configuration
+  /// Names of stores to do without.
+  public var absentStores: [String]
 
-  /// Takes both as they are.
-  public init(directory: String, configuration: Configuration) {
+  /// Takes all as they are.
+  public init(directory: String, configuration: Configuration, absentStores: [String] = []) {
     self.directory = directory
     self.configuration = configuration
+    self.absentStores = absentStores
   }
 }

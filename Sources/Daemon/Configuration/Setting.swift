@@ -104,6 +104,10 @@ struct Setting {
       Setting(
         path: "moves.bytesPerSecond", kind: .size(\.moves.bytesPerSecond, 64 << 10...64 << 30),
         summary: "How much all moves together copy per second, at most."),
+      Setting(
+        path: "moves.replaceAfterSeconds", kind: .integer(\.moves.replaceAfterSeconds, 0...604_800),
+        summary: "How long a store may be out of reach until its copies are made anew in other stores. What "
+          + "returns before that gets what it has missed."),
     ]
   }
 }

@@ -11,15 +11,16 @@ import Synchronization
 final class MoveHands: Sendable {
   let pool: Pool
   /// What plans see of the pool.
-  var view: PlanningView { PlanningView(pool: pool) }
+  let view: PlanningView
   private let budget: Mutex<MovementBudget>
 
   /// How long until a step is tried again that found no room, or that failed while a move is given up.
   private static let pauseMilliseconds = 20
 
-  init(_ pool: Pool, bytesPerSecond: UInt64) {
+  init(_ pool: Pool, _ settings: Configuration.Moves) {
     self.pool = pool
-    budget = Mutex(MovementBudget(bytesPerSecond: bytesPerSecond))
+    view = PlanningView(pool: pool, replaceAfterSeconds: settings.replaceAfterSeconds)
+    budget = Mutex(MovementBudget(bytesPerSecond: settings.bytesPerSecond))
   }
 
   /// The volume of a move; nil if it is not on offer now.

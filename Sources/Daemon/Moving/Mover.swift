@@ -50,11 +50,14 @@ final class Mover: Sendable {
   private let log = Log("mover")
 
   init(_ pool: Pool, _ settings: Configuration.Moves) {
-    hands = MoveHands(pool, bytesPerSecond: settings.bytesPerSecond)
+    hands = MoveHands(pool, settings)
     protection = MoveJob(
       number: 0, "keep the copies that volumes want", .protection, plan: ProtectionPlan(hands.view))
     inFlightMax = settings.inFlight
   }
+
+  /// What plans see of the pool.
+  var view: PlanningView { hands.view }
 
   // MARK: Jobs
 

@@ -1,5 +1,6 @@
 import ExtentMap
 import NBDService
+import Platform
 import Primitives
 import Redirection
 import Shadowing
@@ -8,6 +9,8 @@ import Stores
 /// What plans see of the pool.
 struct PlanningView: Sendable {
   let pool: Pool
+  /// After so many seconds a store that is away is not counted on.
+  let replaceAfterSeconds: Int
 
   var volumes: [Volume] { pool.exports.volumes.sorted { $0.id < $1.id } }
 
@@ -20,8 +23,16 @@ struct PlanningView: Sendable {
         id: record.id, name: record.name, tier: record.tier, region: record.region, zone: record.zone,
         node: record.node, cost: record.cost, freeBytes: space.freeBytes,
         capacityBytes: space.usedBytes + space.freeBytes, isVolatile: record.kind == .memory,
-        hasFailed: pool.shared.stores.hasFailed(record.id), isDraining: pool.isDraining(record.id))
+        hasFailed: pool.shared.stores.hasFailed(record.id), isDraining: pool.isDraining(record.id),
+        isAway: pool.shared.stores.isAway(record.id), isLost: isLost(store))
     }
+  }
+
+  private func isLost(_ store: any Store) -> Bool {
+    guard pool.shared.stores.isAway(store.record.id) else { return false }
+    guard case .remote(let remote) = store.access else { return true }
+    let nanoseconds = MonotonicClock.nanoseconds() - remote.status.sinceNanoseconds
+    return nanoseconds / 1_000_000_000 >= UInt64(replaceAfterSeconds)
   }
 
   static func rules(for volume: Volume, _ stores: [StoreCandidate]) -> CopyRules {

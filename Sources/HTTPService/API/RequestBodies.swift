@@ -37,7 +37,9 @@ extension StoreChange {
 }
 
 extension VolumeRequest {
-  static let fields = ["name", "sizeBytes", "extentBytes", "readOnly", "copies", "across", "protection"]
+  static let fields = [
+    "name", "sizeBytes", "extentBytes", "readOnly", "copies", "across", "protection", "errors",
+  ]
 
   /// Reads and checks the body of `POST /v1/volumes`.
   package init(json: JSONValue) throws(GnomonError) {
@@ -56,7 +58,7 @@ extension RedundancyChange {
   init(_ fields: JSONFields) throws(GnomonError) {
     self.init(
       copies: try fields.integer("copies"), across: try fields.choice("across"),
-      protection: try fields.choice("protection"))
+      protection: try fields.choice("protection"), errors: try fields.choice("errors"))
     try Validation.check(self)
   }
 }
@@ -74,7 +76,7 @@ package enum VolumePatch: Encodable, Equatable {
     }
   }
 
-  static let fields = ["sizeBytes", "force", "copies", "across", "protection"]
+  static let fields = ["sizeBytes", "force", "copies", "across", "protection", "errors"]
 
   /// Reads and checks the body.
   package init(json: JSONValue) throws(GnomonError) {

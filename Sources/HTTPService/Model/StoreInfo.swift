@@ -121,7 +121,7 @@ public enum StoreState: String, Codable, Sendable, CaseIterable {
   case online
   /// Open, but not written to: an fdatasync has failed.
   case failed
-  /// Known to the catalog, but not opened.
+  /// It can not be reached now, or the pool is served without it.
   case offline
 }
 

@@ -24,6 +24,8 @@ public struct VolumeInfo: Codable, Sendable, Equatable {
   public var across: FailureDomain
   /// When writes are acknowledged.
   public var protection: ProtectionWord
+  /// What becomes of requests when no copy can be reached.
+  public var errors: ErrorPolicy
   /// Mapped extents that have fewer copies than wanted which are up to date and may take over.
   public var lackingExtents: UInt64
 
@@ -44,6 +46,7 @@ public struct VolumeInfo: Codable, Sendable, Equatable {
     copies = redundancy.copies
     across = redundancy.across
     protection = ProtectionWord(redundancy.protection)
+    errors = redundancy.errors
     self.lackingExtents = lackingExtents
   }
 
@@ -120,6 +123,8 @@ public struct VolumeRequest: Codable, Sendable, Equatable {
   public var across: FailureDomain?
   /// When writes are acknowledged; nil: `sync`.
   public var protection: ProtectionWord?
+  /// What becomes of requests when no copy can be reached; nil: `hold`.
+  public var errors: ErrorPolicy?
 
   /// What is not said has its default.
   public init(
@@ -133,11 +138,12 @@ public struct VolumeRequest: Codable, Sendable, Equatable {
     copies = redundancy.copies
     across = redundancy.across
     protection = redundancy.protection
+    errors = redundancy.errors
   }
 
   /// What it is to survive.
   public var redundancy: RedundancyChange {
-    RedundancyChange(copies: copies, across: across, protection: protection)
+    RedundancyChange(copies: copies, across: across, protection: protection, errors: errors)
   }
 }
 
@@ -149,22 +155,28 @@ public struct RedundancyChange: Codable, Sendable, Equatable {
   public var across: FailureDomain?
   /// When writes are acknowledged; nil: as it is.
   public var protection: ProtectionWord?
+  /// What becomes of requests when no copy can be reached; nil: as it is.
+  public var errors: ErrorPolicy?
 
   /// What is not said stays.
-  public init(copies: Int? = nil, across: FailureDomain? = nil, protection: ProtectionWord? = nil) {
+  public init(
+    copies: Int? = nil, across: FailureDomain? = nil, protection: ProtectionWord? = nil,
+    errors: ErrorPolicy? = nil
+  ) {
     self.copies = copies
     self.across = across
     self.protection = protection
+    self.errors = errors
   }
 
   /// Whether nothing changes.
-  public var isEmpty: Bool { copies == nil && across == nil && protection == nil }
+  public var isEmpty: Bool { copies == nil && across == nil && protection == nil && errors == nil }
 
   /// What is wanted after the change.
   public func applied(to redundancy: Redundancy = Redundancy()) -> Redundancy {
     Redundancy(
       copies: copies ?? redundancy.copies, across: across ?? redundancy.across,
-      protection: protection?.protection ?? redundancy.protection)
+      protection: protection?.protection ?? redundancy.protection, errors: errors ?? redundancy.errors)
   }
 }
 

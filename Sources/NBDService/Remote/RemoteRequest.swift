@@ -49,6 +49,8 @@ struct RemoteRequest {
   var requester: Requester
   /// Of a write: the answer must mean that it is durable.
   var isDurable = false
+  /// Whether it may wait for a connection when none can be had now.
+  var isPatient = true
   /// It was sent with FUA.
   var isSentDurable = false
   /// It was a durable write to a server that does not know FUA, and is the flush now that follows.
@@ -78,7 +80,8 @@ struct RemoteRequest {
 
   init(
     _ kind: Kind, for requester: Requester, offset: UInt64, length: UInt64,
-    buffer: UnsafeMutableRawPointer? = nil, isDurable: Bool = false, deadline: UInt64
+    buffer: UnsafeMutableRawPointer? = nil, isDurable: Bool = false, isPatient: Bool = true,
+    deadline: UInt64
   ) {
     self.kind = kind
     self.requester = requester
@@ -86,6 +89,7 @@ struct RemoteRequest {
     self.length = length
     unsafe self.buffer = buffer
     self.isDurable = isDurable
+    self.isPatient = isPatient
     self.deadline = deadline
   }
 }

@@ -40,6 +40,8 @@ final class RemoteSession {
   }
 
   private(set) var phase = Phase.offline
+  /// Connections have been tried for since the last one, and could not be had.
+  private(set) var isAway = false
   private(set) var slots: UnsafeMutablePointer<RemoteRequest>
   private var capacity = 64
   private var used = 0
@@ -82,6 +84,7 @@ final class RemoteSession {
     let index = take(request)
     unsafe slots[Int(index)].state = .waiting
     unsafe waiting.append(index, in: slots)
+    if isAway && !request.isPatient { refuseImpatient() }
     return index
   }
 
@@ -307,6 +310,7 @@ final class RemoteSession {
   /// - Parameter hasForceUnitAccess: whether it knows FUA.
   func connected(hasForceUnitAccess: Bool) {
     precondition(phase == .offline)
+    isAway = false
     self.hasForceUnitAccess = hasForceUnitAccess
     let pieces = unflushed.pieces()
     resendsLeft = pieces.count
@@ -379,9 +383,19 @@ final class RemoteSession {
     unflushed.trimMemory()
   }
 
+  /// No connection can be had now: ends what is not to wait for one.
+  func connectionFailed() {
+    isAway = true
+    refuseImpatient()
+  }
+
+  private func refuseImpatient() {
+    endWaiting(-RemoteErrno.notConnected) { !$0.isPatient }
+  }
+
   /// Ends everything that waits: nothing is to be had from this server.
   func refuseWaiting() {
-    endWaiting(-RemoteErrno.io) { _ in true }
+    endWaiting(-RemoteErrno.notConnected) { _ in true }
   }
 
   private func endWaiting(_ result: Int32, where isDue: (borrowing RemoteRequest) -> Bool) {

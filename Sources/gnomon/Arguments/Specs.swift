@@ -45,7 +45,7 @@ extension StoreRequest {
 
 extension VolumeRequest {
   static let form = "NAME=SIZE"
-  static let keys = ["extent", "copies", "across", "protection"]
+  static let keys = ["extent", "copies", "across", "protection", "errors"]
 
   /// Reads and checks a volume from the command line.
   init(spec text: String) throws(GnomonError) {
@@ -64,7 +64,8 @@ extension VolumeRequest {
       }
     }
     let redundancy = try RedundancyChange(
-      copies: spec.keys["copies"], across: spec.keys["across"], protection: spec.keys["protection"])
+      copies: spec.keys["copies"], across: spec.keys["across"], protection: spec.keys["protection"],
+      errors: spec.keys["errors"])
     self.init(
       name: spec.name, sizeBytes: size.rawValue, extentBytes: extent?.rawValue, redundancy: redundancy)
     try Validation.check(self)
@@ -73,7 +74,7 @@ extension VolumeRequest {
 
 extension RedundancyChange {
   /// Reads and checks the words of the command line; what is nil stays.
-  init(copies: String?, across: String?, protection: String?) throws(GnomonError) {
+  init(copies: String?, across: String?, protection: String?, errors: String?) throws(GnomonError) {
     func choice<Choice: RawRepresentable<String> & CaseIterable>(
       _ name: String, _ text: String?
     ) throws(GnomonError) -> Choice? {
@@ -91,7 +92,7 @@ extension RedundancyChange {
     }
     self.init(
       copies: copies.flatMap(Int.init), across: try choice("across", across),
-      protection: try choice("protection", protection))
+      protection: try choice("protection", protection), errors: try choice("errors", errors))
     try Validation.check(self)
   }
 }

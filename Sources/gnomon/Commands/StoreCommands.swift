@@ -72,7 +72,7 @@ extension Command {
 
   /// In one word, how a store is.
   static func state(_ state: StoreState, _ connection: StoreConnection?) -> String {
-    guard state == .online, let connection, connection.state != .connected else { return state.rawValue }
+    guard state != .failed, let connection, connection.state != .connected else { return state.rawValue }
     return connection.state.rawValue
   }
 

@@ -17,7 +17,9 @@ extension Command {
     + "the first write to an extent the others are made. across= is what no two of them may share: store "
     + "(the default), node, zone or region. protection= says when a write is acknowledged: sync (the "
     + "default), when all copies have it; async, when the live one has, and the others get it a little "
-    + "later; none, when the live one has, and the others are left behind."
+    + "later; none, when the live one has, and the others are left behind. errors= says what becomes of a "
+    + "request when no copy can be reached: hold (the default), it waits a while for the server to return; "
+    + "fail, it fails at once."
 
   static let volumeCommands = [
     volumeCreate, volumeList, volumeShow, volumeSet, volumeResize, volumeDelete,
@@ -93,6 +95,7 @@ extension Command {
         list.add("access", access(volume))
         list.add("copies", "\(volume.copies) across \(volume.across.rawValue)s")
         list.add("protection", volume.protection.rawValue)
+        list.add("errors", volume.errors.rawValue)
         list.add("lacking", "\(count(Int(volume.lackingExtents), "extent")) with fewer copies")
         list.add("connections", "\(volume.connections)")
         for listener in try client.status().listeners {
@@ -111,11 +114,16 @@ extension Command {
   private static let protection = OptionSpec(
     name: "protection", value: "WHEN", summary: "when writes are acknowledged: sync, async or none")
 
+  private static let errors = OptionSpec(
+    name: "errors", value: "POLICY", summary: "when no copy can be reached: hold requests, or fail them")
+
   /// `gnomon volume set`
   private static let volumeSet = Command(
     spec: CommandSpec(
-      path: ["volume", "set"], summary: "Change how many copies a volume of a served pool has, and where",
-      positionals: [PositionalSpec(name: "NAME")], options: [copies, across, protection, .pool, .json],
+      path: ["volume", "set"],
+      summary: "Change how a volume of a served pool is kept: how many copies, where, when",
+      positionals: [PositionalSpec(name: "NAME")],
+      options: [copies, across, protection, errors, .pool, .json],
       details: [
         redundancyDetails,
         "What is not said stays. Clients may be attached. Copies that are missing are made in the "
@@ -131,10 +139,10 @@ extension Command {
     try Validation.checkName(name, of: "volume")
     let change = try RedundancyChange(
       copies: run.arguments.value(copies), across: run.arguments.value(across),
-      protection: run.arguments.value(protection))
+      protection: run.arguments.value(protection), errors: run.arguments.value(errors))
     guard !change.isEmpty else {
       throw UsageError(
-        message: "nothing is to be changed", remedy: "give --copies, --across or --protection",
+        message: "nothing is to be changed", remedy: "give --copies, --across, --protection or --errors",
         command: run.spec)
     }
     let volume = try run.withDaemon { try $0.setRedundancy(volume: name, change) }
