@@ -64,7 +64,7 @@ final class Pool: PoolBackground {
     for store in stores.values.sorted(by: { $0.record.id < $1.record.id }) {
       let allocator = try maps.slots(of: store.record, capacityBytes: store.capacityBytes)
       shared.placement.add(
-        store.record.id, tier: store.record.tier, holdsLiveCopies: store.mayHoldLiveCopies,
+        store.record.id, at: StorePlace(store.record), holdsLiveCopies: store.mayHoldLiveCopies,
         allocator: allocator)
       shared.placement.setExcluded(store.record.id, store.record.isDraining)
     }

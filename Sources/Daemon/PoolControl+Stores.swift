@@ -52,7 +52,8 @@ extension PoolControl {
   private func place(_ store: any Store) {
     guard store.mayHoldLiveCopies else { return }
     pool.shared.placement.add(
-      store.record.id, tier: store.record.tier, allocator: SlotAllocator(capacityBytes: store.capacityBytes))
+      store.record.id, at: StorePlace(store.record),
+      allocator: SlotAllocator(capacityBytes: store.capacityBytes))
     pool.shared.placement.setExcluded(store.record.id, pool.isDraining(store.record.id))
   }
 

@@ -73,7 +73,7 @@ public final class ExtentMap: Sendable {
   /// - Throws: ENOMEM.
   public func makeShadowLine(_ extent: UInt64) throws(SystemError) -> ShadowLine {
     precondition(extent < extentCount)
-    return try shadows.makeLine(extent)
+    return try view.makeShadowLine(extent)
   }
 
   /// Gives an extent a shadow as the catalog has it; nobody else may use the map meanwhile.

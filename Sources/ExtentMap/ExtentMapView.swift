@@ -1,3 +1,4 @@
+public import Platform
 public import Primitives
 public import Synchronization
 
@@ -70,6 +71,13 @@ public struct ExtentMapView: BitwiseCopyable, @unchecked Sendable {
   /// What is known of the extent's shadows, whether or not it has any; nil if it never had.
   @inlinable
   public func shadowLine(_ extent: UInt64) -> ShadowLine? { shadows.line(extent) }
+
+  /// What is known of the extent's shadows; made if nothing was. It costs a page for every 64 extents.
+  ///
+  /// - Throws: ENOMEM.
+  public func makeShadowLine(_ extent: UInt64) throws(SystemError) -> ShadowLine {
+    try shadows.makeLine(extent)
+  }
 
   /// Says whether the extent has shadows. Before the first one appears, no writer may be in flight that does
   /// not know of it: the caller holds the gate, and the writers have drained.

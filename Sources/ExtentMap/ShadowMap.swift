@@ -8,23 +8,20 @@ public import Synchronization
 @safe
 final class ShadowMap: Sendable {
   private let directory: AlignedMemory
-  private let leaves = Mutex<[Leaf]>([])
+  /// Leaves that the directory has room for.
+  private let leafCount: Mutex<Int>
   let view: ShadowMapView
-
-  @safe
-  private struct Leaf: @unchecked Sendable {
-    let memory: UnsafeMutableRawPointer
-  }
 
   /// - Parameter reserved: extents that there may ever be.
   init(extentCount: UInt64, reserved: UInt64) throws(SystemError) {
     directory = try AlignedMemory(
       count: Self.directoryBytes(extentCount), reserved: Self.directoryBytes(max(reserved, extentCount)))
+    leafCount = Mutex(Self.directoryBytes(extentCount) / MemoryLayout<UInt>.size)
     unsafe view = ShadowMapView(directory: directory.base.assumingMemoryBound(to: Atomic<UInt>.self))
   }
 
   deinit {
-    for leaf in leaves.withLock({ $0 }) { unsafe free(leaf.memory) }
+    for leaf in 0..<leafCount.withLock({ $0 }) { unsafe free(view.leaf(leaf)) }
   }
 
   private static func directoryBytes(_ extentCount: UInt64) -> Int {
@@ -35,23 +32,7 @@ final class ShadowMap: Sendable {
     let bytes = Self.directoryBytes(extentCount)
     guard bytes <= directory.count else { throw SystemError("mmap", "shadow map", errno: ENOMEM) }
     try directory.makeAccessible(bytes)
-  }
-
-  /// The line of an extent, made if there is none.
-  func makeLine(_ extent: UInt64) throws(SystemError) -> ShadowLine {
-    if let line = view.line(extent) { return line }
-    return try leaves.withLock { leaves throws(SystemError) in
-      // Somebody may have been faster.
-      if let line = view.line(extent) { return line }
-      let bytes = ShadowLine.wordCount * MemoryLayout<UInt64>.size << Int(ShadowMapView.leafShift)
-      guard let memory = unsafe aligned_alloc(64, bytes) else {
-        throw SystemError("aligned_alloc", "shadow map", errno: ENOMEM)
-      }
-      unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
-      leaves.append(unsafe Leaf(memory: memory))
-      unsafe view.publish(memory, extent)
-      return view.line(extent)!
-    }
+    leafCount.withLock { $0 = max($0, bytes / MemoryLayout<UInt>.size) }
   }
 }
 
@@ -85,7 +66,22 @@ struct ShadowMapView: BitwiseCopyable, @unchecked Sendable {
     }
   }
 
-  fileprivate func publish(_ memory: UnsafeMutableRawPointer, _ extent: UInt64) {
-    unsafe directory[Int(extent >> Self.leafShift)].store(UInt(bitPattern: memory), ordering: .releasing)
+  /// The line of an extent, made if there is none.
+  func makeLine(_ extent: UInt64) throws(SystemError) -> ShadowLine {
+    if let line = line(extent) { return line }
+    let bytes = ShadowLine.wordCount * MemoryLayout<UInt64>.size << Int(Self.leafShift)
+    guard let memory = unsafe aligned_alloc(64, bytes) else {
+      throw SystemError("aligned_alloc", "shadow map", errno: ENOMEM)
+    }
+    unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    let (isFirst, _) = unsafe directory[Int(extent >> Self.leafShift)].compareExchange(
+      expected: 0, desired: UInt(bitPattern: memory), ordering: .acquiringAndReleasing)
+    // Somebody else was faster.
+    if !isFirst { unsafe free(memory) }
+    return line(extent)!
+  }
+
+  fileprivate func leaf(_ number: Int) -> UnsafeMutableRawPointer? {
+    unsafe UnsafeMutableRawPointer(bitPattern: directory[number].load(ordering: .acquiring))
   }
 }

@@ -17,9 +17,10 @@ public struct VolumeMarks: BitwiseCopyable, @unchecked Sendable {
   /// The word behind those of the stores.
   @usableFromInline static let changesIndex = storeCount
   @usableFromInline static let protectionIndex = storeCount + 1
-  @usableFromInline static let shadowsIndex = storeCount + 2
+  @usableFromInline static let copiesIndex = storeCount + 2
   @usableFromInline static let failsIndex = storeCount + 3
-  static let bytes = (storeCount + 4) * MemoryLayout<UInt64>.size
+  @usableFromInline static let acrossIndex = storeCount + 4
+  static let bytes = (storeCount + 5) * MemoryLayout<UInt64>.size
 
   /// - Parameter memory: zeros, as many as `bytes` says.
   init(_ memory: UnsafeMutableRawPointer) {
@@ -60,10 +61,21 @@ public struct VolumeMarks: BitwiseCopyable, @unchecked Sendable {
     }
   }
 
-  /// Whether each extent is to have shadows.
-  @inlinable public var wantsShadows: Bool {
-    get { unsafe words[Self.shadowsIndex].load(ordering: .relaxed) != 0 }
-    nonmutating set { unsafe words[Self.shadowsIndex].store(newValue ? 1 : 0, ordering: .relaxed) }
+  /// Copies that each extent is to have, the live one included.
+  @inlinable public var copies: Int {
+    get { max(1, Int(unsafe words[Self.copiesIndex].load(ordering: .relaxed))) }
+    nonmutating set { unsafe words[Self.copiesIndex].store(UInt64(newValue), ordering: .relaxed) }
+  }
+
+  /// What no two of them may share.
+  @inlinable public var across: FailureDomain {
+    get {
+      FailureDomain.allCases[Int(unsafe words[Self.acrossIndex].load(ordering: .relaxed))]
+    }
+    nonmutating set {
+      let index = FailureDomain.allCases.firstIndex(of: newValue) ?? 0
+      unsafe words[Self.acrossIndex].store(UInt64(index), ordering: .relaxed)
+    }
   }
 
   /// Whether a request fails at once when no copy can be reached, rather than wait for the store to return.

@@ -107,6 +107,29 @@ public final class MapChanges: Sendable {
     }
   }
 
+  /// Lets an extent lie in prepared slots from now on: the first is for the live copy, the others for
+  /// shadows. Copies may differ from here on, and the catalog learns of both at once: should it not, the
+  /// extent is not there. The caller holds the extent's gate, and began when there was room for the change.
+  func map(_ extent: UInt64, of view: ExtentMapView, to copies: CopySet, _ line: ShadowLine) {
+    state.withLock { state in
+      for number in 0..<copies.count - 1 {
+        let address = copies[number + 1].address
+        line.setMissed(number, 0)
+        line.setShadow(number, ShadowEntry(rawValue: address.rawValue))
+        state.pending.append(extent, of: view, .shadow(number), address.rawValue)
+        state.pending.append(extent, of: view, .missed(number), 0)
+      }
+      activity.insert(ActivityLog.ActiveExtent(view: view, extent: extent))
+      line.becomeActive()
+      // It stays so at least until the commit that says so.
+      line.beginActivity()
+      state.pending.append(extent, of: view, .activity, 1)
+      view.setShadowed(extent, true)
+      view.setAddress(extent, copies[0])
+      state.pending.append(extent, of: view, .live, copies[0].address.rawValue)
+    }
+  }
+
   /// Unmaps an extent, its shadows with it.
   func unmap(_ extent: UInt64, of view: ExtentMapView) -> Unmapping {
     // Closing the gate ourselves keeps movers and allocations out for these few instructions.

@@ -87,6 +87,7 @@ extension Operation {
     isOrphan = false
     pending = CopySet()
     late = CopySet()
+    latePreparation = .unmapped
     holds = 0
     isReleased = false
     move = MoveState()

@@ -6,6 +6,8 @@ import Synchronization
 public struct SlotPlacement: Sendable {
   var store = StoreID(rawValue: 0)
   var slot: UInt64 = 0
+  /// The slot as an extent's address.
+  var address: MapEntry { MapEntry(store: store, slot: slot) }
   /// One bit per store that had no room after all.
   private var tried: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
@@ -36,18 +38,22 @@ public final class Placement: Sendable {
   /// Used only under the lock.
   private final class Candidate: @unchecked Sendable {
     let store: StoreID
-    let tier: Int
+    let place: StorePlace
     /// Whether live copies may lie there.
     let holdsLiveCopies: Bool
     /// Takes no new extents.
     var isExcluded = false
     var allocator: SlotAllocator
 
-    init(store: StoreID, tier: Int, holdsLiveCopies: Bool, allocator: consuming SlotAllocator) {
+    init(store: StoreID, place: StorePlace, holdsLiveCopies: Bool, allocator: consuming SlotAllocator) {
       self.store = store
-      self.tier = tier
+      self.place = place
       self.holdsLiveCopies = holdsLiveCopies
       self.allocator = allocator
+    }
+
+    func rank(beside live: Candidate) -> (Int, Int, Double, Double) {
+      place.rank(for: live.place.tier, freeShare: freeShare)
     }
 
     var freeShare: Double {
@@ -64,13 +70,13 @@ public final class Placement: Sendable {
   ///
   /// - Parameter holdsLiveCopies: false for a store that gets only shadows.
   public func add(
-    _ store: StoreID, tier: Int, holdsLiveCopies: Bool = true, allocator: consuming SlotAllocator
+    _ store: StoreID, at place: StorePlace, holdsLiveCopies: Bool = true, allocator: consuming SlotAllocator
   ) {
     let candidate = Candidate(
-      store: store, tier: tier, holdsLiveCopies: holdsLiveCopies, allocator: allocator)
+      store: store, place: place, holdsLiveCopies: holdsLiveCopies, allocator: allocator)
     candidates.withLock { list in
       list.append(candidate)
-      list.sort { ($0.tier, $0.store) < ($1.tier, $1.store) }
+      list.sort { ($0.place.tier, $0.store) < ($1.place.tier, $1.store) }
     }
   }
 
@@ -110,6 +116,39 @@ public final class Placement: Sendable {
     }
   }
 
+  /// Picks and takes a slot for one more copy of a new extent, in the store that suits best
+  /// (`StorePlace.rank`).
+  ///
+  /// - Parameters:
+  ///   - copies: the others, the live one first.
+  ///   - domain: what no two may share.
+  ///   - placement: the stores to keep away from; then the slot.
+  /// - Returns: false if no store will do.
+  func allocate(
+    beside copies: CopySet, across domain: FailureDomain, slotBytes: UInt64, _ placement: inout SlotPlacement
+  ) -> Bool {
+    candidates.withLock { list in
+      let present = (0..<copies.count).compactMap { number in
+        list.first { $0.store == copies[number].store }
+      }
+      guard let live = present.first else { return false }
+      var best: Candidate?
+      for candidate in list {
+        guard candidate.holdsLiveCopies, !candidate.isExcluded, !placement.isExcluded(candidate.store),
+          candidate.allocator.freeBytes >= slotBytes,
+          !present.contains(where: {
+            $0 === candidate || $0.place.shares(domain, with: candidate.place)
+          })
+        else { continue }
+        if best.map({ candidate.rank(beside: live) < $0.rank(beside: live) }) ?? true { best = candidate }
+      }
+      guard let best, let slot = best.allocator.allocate(slotBytes: slotBytes) else { return false }
+      placement.store = best.store
+      placement.slot = slot
+      return true
+    }
+  }
+
   /// Takes a slot of one store; nil if it is full, or takes none.
   func allocate(on store: StoreID, slotBytes: UInt64) -> UInt64? {
     candidates.withLock { list in
@@ -139,7 +178,7 @@ public final class Placement: Sendable {
     var bestShare = 0.0
     for index in list.indices
     where list[index].holdsLiveCopies && !list[index].isExcluded && !full.isExcluded(list[index].store) {
-      if let best, list[index].tier != list[best].tier { break }
+      if let best, list[index].place.tier != list[best].place.tier { break }
       let share = list[index].freeShare
       if best == nil || share > bestShare {
         best = index

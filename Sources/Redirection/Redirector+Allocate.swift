@@ -40,6 +40,7 @@ extension Redirector {
       return
     }
     unsafe op.pointee.placement = SlotPlacement()
+    unsafe op.pointee.copies = CopySet()
     unsafe op.pointee.result = 0
     let isAnyFailed = unsafe shared.stores.excludeFailed(from: &op.pointee.placement)
     unsafe op.pointee.placementFailure = isAnyFailed ? -StoreErrno.io : 0
@@ -54,13 +55,7 @@ extension Redirector {
     let isSpaceComing = isSpaceComing()
     if takeSlot(index) {
       Failpoint.slotTaken.pass()
-      unsafe op.pointee.step = .preparing
-      unsafe op.pointee.progress = 0
-      unsafe op.pointee.store = op.pointee.placement.store
-      unsafe op.pointee.slotOffset =
-        shared.stores.dataOffset(of: op.pointee.store) + op.pointee.placement.slot << UInt64(view.extentShift)
-      unsafe op.pointee.prepare = shared.stores.prepareMethod(of: op.pointee.store)
-      prepareSlot(index)
+      beginPreparation(index)
       return
     }
     view.openGate(extent)
@@ -96,8 +91,21 @@ extension Redirector {
     (shared.changes.hasRetired && shared.flushes.lastCommitError == nil) || shared.reclaimer.pendingCount > 0
   }
 
+  private func beginPreparation(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let slot = unsafe op.pointee.placement.address
+    unsafe op.pointee.step = .preparing
+    unsafe op.pointee.progress = 0
+    unsafe op.pointee.store = slot.store
+    unsafe op.pointee.slotOffset = slotOffset(of: slot, op.pointee.view)
+    unsafe op.pointee.prepare = shared.stores.prepareMethod(of: slot.store)
+    prepareSlot(index)
+  }
+
   private func prepareSlot(_ index: UInt32) {
     let op = unsafe operation(index)
+    // Without a live copy there is no doing without; a shadow can be made later.
+    if unsafe op.pointee.copies.count > 0 { watchPreparation(index) }
     let length = unsafe op.pointee.view.extentBytes
     let offset = unsafe op.pointee.slotOffset
     let done = unsafe op.pointee.progress
@@ -134,16 +142,103 @@ extension Redirector {
       prepareSlot(index)
       return
     }
-    let entry = unsafe MapEntry(store: op.pointee.placement.store, slot: op.pointee.placement.slot)
-    unsafe shared.stores.markDirty(op.pointee.store, by: view.marks)
+    if unsafe op.pointee.copies.count == 0 {
+      unsafe shared.stores.markDirty(op.pointee.store, by: view.marks)
+    } else {
+      unsafe shared.stores.markDirty(op.pointee.store)
+    }
+    unsafe op.pointee.copies.insert(op.pointee.placement.address)
     Failpoint.slotPrepared.pass()
-    shared.changes.map(extent, of: view, to: entry)
-    if view.marks.wantsShadows { shared.fresh.note(extent, of: view.volume) }
+    prepareNextOrMap(index, extent)
+  }
+
+  // MARK: Shadows of a new extent
+
+  /// Has the next copy that the volume wants prepared, or maps the extent to those that there are.
+  private func prepareNextOrMap(_ index: UInt32, _ extent: UInt64) {
+    let op = unsafe operation(index)
+    let (view, copies) = unsafe (op.pointee.view, op.pointee.copies)
+    if copies.count < min(view.marks.copies, CopySet.countMax), view.marks.protection != .none {
+      unsafe shared.stores.excludeUnfit(from: &op.pointee.placement)
+      if unsafe shared.placement.allocate(
+        beside: copies, across: view.marks.across, slotBytes: view.extentBytes, &op.pointee.placement)
+      {
+        beginPreparation(index)
+        return
+      }
+    }
+    mapPrepared(index, extent)
+  }
+
+  private func mapPrepared(_ index: UInt32, _ extent: UInt64) {
+    let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
+    let copies = unsafe op.pointee.copies
+    unsafe op.pointee.copies = CopySet()
+    if copies.count > 1, let line = try? view.makeShadowLine(extent) {
+      shared.changes.map(extent, of: view, to: copies, line)
+      // Whoever said meanwhile that a store has failed, or is late, may have been here before.
+      for number in 0..<copies.count where isUnfit(copies[number].store) {
+        shared.changes.storeFailed(copies[number].store, extent, of: view)
+      }
+      guardLoneCopy(extent, of: view)
+    } else {
+      for number in 1..<max(copies.count, 1) { giveBack(copies[number], view) }
+      shared.changes.map(extent, of: view, to: copies[0])
+    }
+    if copies.count < view.marks.copies { shared.fresh.note(extent, of: view.volume) }
     Failpoint.extentMapped.pass()
     view.openGate(extent)
     released()
     if shared.changes.pendingCount >= MapChanges.flushFrom { flushInBackground() }
     tryPart(index)
+  }
+
+  private func isUnfit(_ store: StoreID) -> Bool {
+    shared.stores.hasFailed(store) || shared.stores.isLate(store)
+  }
+
+  /// A slot that nothing has ever referred to is free at once.
+  private func giveBack(_ slot: MapEntry, _ view: ExtentMapView) {
+    shared.placement.release(slot.store, slot: slot.slot, slotBytes: view.extentBytes)
+  }
+
+  private func watchPreparation(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let slot = unsafe op.pointee.placement.address
+    let store = Int(slot.store.rawValue)
+    unsafe op.pointee.pending = CopySet()
+    unsafe op.pointee.pending.insert(slot)
+    unsafe op.pointee.began = now
+    unsafe op.pointee.isOverdue = false
+    writePaces[store].began()
+    watch(index, store, due: now + writePaces[store].deadline)
+  }
+
+  /// A shadow's slot is not prepared in time: the extent is mapped without it, and the slot is free again
+  /// when the store has done what it was asked for.
+  func leavePreparation(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let slot = unsafe op.pointee.placement.address
+    shared.stores.becameLate(slot.store, at: now)
+    missedDeadlines.writes += 1
+    unsafe op.pointee.pending = CopySet()
+    unsafe op.pointee.latePreparation = slot
+    unsafe op.pointee.commandsPending -= 1
+    unsafe op.pointee.holds += 1
+    if unsafe op.pointee.parent != Operation.none { unsafe operation(op.pointee.parent).pointee.holds += 1 }
+    unsafe mapPrepared(index, op.pointee.cursor >> UInt64(op.pointee.view.extentShift))
+  }
+
+  func endLatePreparation(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let slot = unsafe op.pointee.latePreparation
+    unsafe op.pointee.latePreparation = .unmapped
+    unsafe giveBack(slot, op.pointee.view)
+    writePaces[Int(slot.store.rawValue)].endedLate()
+    shared.stores.madeUp(slot.store)
+    if unsafe op.pointee.parent != Operation.none { unsafe letGo(op.pointee.parent) }
+    letGo(index)
   }
 
   private func preparationFailed(_ index: UInt32, _ extent: UInt64) {
@@ -155,13 +250,18 @@ extension Redirector {
       prepareSlot(index)
       return
     }
+    let slot = unsafe op.pointee.placement.address
+    unsafe giveBack(slot, op.pointee.view)
+    unsafe op.pointee.placement.exclude(slot.store)
+    if unsafe op.pointee.copies.count > 0 {
+      unsafe op.pointee.result = 0
+      prepareNextOrMap(index, extent)
+      return
+    }
     if unsafe op.pointee.placementFailure == 0 {
       unsafe op.pointee.placementFailure = op.pointee.result
     }
     unsafe op.pointee.result = 0
-    let failed = unsafe op.pointee.placement
-    unsafe shared.placement.release(failed.store, slot: failed.slot, slotBytes: op.pointee.view.extentBytes)
-    unsafe op.pointee.placement.exclude(failed.store)
     placeExtent(index, extent)
   }
 }

@@ -174,6 +174,8 @@ extension Redirector {
       case .lost:
         if unsafe op.pointee.result == 0 { unsafe op.pointee.result = -StoreErrno.io }
       }
+      // Whatever a trim has made of the extent meanwhile: it was written nowhere.
+      if copies.count == 0, unsafe op.pointee.result == 0 { unsafe op.pointee.result = -StoreErrno.io }
       guardLoneCopy(extent, of: view)
     } else if copies.count == 1, unsafe !op.pointee.isSelfDurable {
       shared.stores.markDirty(copies[0].store, by: view.marks)

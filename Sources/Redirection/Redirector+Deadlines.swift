@@ -102,7 +102,7 @@ extension Redirector {
     watch(index, slowest, due: now + longest)
   }
 
-  private func watch(_ index: UInt32, _ store: Int, due: UInt64) {
+  func watch(_ index: UInt32, _ store: Int, due: UInt64) {
     let op = unsafe operation(index)
     if writeDeadlines[store].first == nil && !watchedWriteStores.contains(UInt8(store)) {
       watchedWriteStores.append(UInt8(store))
@@ -143,6 +143,7 @@ extension Redirector {
       writePaces[Int(pending[number].store.rawValue)].missedDeadline(at: now)
     }
     unsafe op.pointee.isOverdue = true
+    if unsafe op.pointee.step == .preparing { return leavePreparation(index) }
     leavePending(index)
   }
 
@@ -192,7 +193,7 @@ extension Redirector {
     letGo(index)
   }
 
-  private func letGo(_ index: UInt32) {
+  func letGo(_ index: UInt32) {
     let op = unsafe operation(index)
     unsafe op.pointee.holds -= 1
     if unsafe op.pointee.holds == 0 && op.pointee.isReleased { release(index) }

@@ -114,8 +114,9 @@ extension Redirector {
       checkTarget(extent, of: view, target)
       open(index, extent, isSwapped ? .done : .refused)
     case .leave:
-      let isComplete = line.missed(number) == 0
       shared.changes.leaveFilling(number, line, extent, of: view)
+      checkTarget(extent, of: view, target)
+      let isComplete = line.missed(number) == 0
       open(index, extent, isComplete ? .done : .more)
     default:
       shared.changes.dropShadow(number, line, extent, of: view)

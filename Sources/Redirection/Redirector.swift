@@ -219,6 +219,7 @@ public final class Redirector {
     unsafe op.pointee.isOrphan = false
     unsafe op.pointee.pending = CopySet()
     unsafe op.pointee.late = CopySet()
+    unsafe op.pointee.latePreparation = .unmapped
     unsafe op.pointee.holds = 0
     unsafe op.pointee.isReleased = false
     unsafe op.pointee.move = MoveState()
@@ -312,6 +313,12 @@ public final class Redirector {
     }
     if unsafe op.pointee.isOrphan {
       endOrphan(index)
+      return
+    }
+    if unsafe op.pointee.latePreparation.isMapped,
+      unsafe op.pointee.latePreparation.store == Token.store(token)
+    {
+      endLatePreparation(index)
       return
     }
     if unsafe op.pointee.late.count > 0, unsafe op.pointee.late.contains(in: Token.store(token)) {

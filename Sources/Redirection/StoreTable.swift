@@ -74,8 +74,8 @@ public final class StoreTable: @unchecked Sendable {
   /// - Parameters:
   ///   - isCached: its transfers go through the page cache.
   ///   - isVolatile: what it holds is gone with the process.
-  ///   - keepsUnflushed: what it was not reached for in time is not lost: the way to it keeps what was written
-  ///     and not synchronized, and sends it again.
+  ///   - keepsUnflushed: what it was not reached for in time is not lost: the way to it keeps what was
+  ///     written and not synchronized, and sends it again.
   ///   - isAway: it can not be reached now, and nothing was written to it in this life.
   public func add(
     _ store: StoreID, tier: Int, dataOffset: UInt64, prepare: PrepareMethod, isCached: Bool = false,
@@ -249,7 +249,7 @@ public final class StoreTable: @unchecked Sendable {
   }
 
   /// Whether some store was not reached, and its synchronization has yet to be begun again.
-  var isAnyBehind: Bool {
+  package var isAnyBehind: Bool {
     (0..<end).contains { unsafe entries[$0].isBehind.load(ordering: .acquiring) }
   }
 
@@ -315,6 +315,14 @@ public final class StoreTable: @unchecked Sendable {
       placement.exclude(StoreID(rawValue: UInt8(index)))
     }
     return true
+  }
+
+  /// Keeps a shadow of a new extent away from stores that are away, have failed, or are late.
+  func excludeUnfit(from placement: inout SlotPlacement) {
+    for index in 0..<end {
+      let store = StoreID(rawValue: UInt8(index))
+      if isAway(store) || hasFailed(store) || isLate(store) { placement.exclude(store) }
+    }
   }
 
   /// Keeps an extent away from stores that are away.

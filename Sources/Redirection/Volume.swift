@@ -46,7 +46,8 @@ public final class Volume: Sendable {
 
   private func tellWriters(_ wanted: Redundancy) {
     map.view.marks.protection = wanted.protection
-    map.view.marks.wantsShadows = wanted.copies > 1
+    map.view.marks.copies = wanted.copies
+    map.view.marks.across = wanted.across
     map.view.marks.failsAtOnce = wanted.errors == .fail
   }
 

@@ -63,15 +63,13 @@ public struct StoreCandidate: Sendable, Equatable {
     self.isLost = isLost
   }
 
+  /// Where it is and what it costs.
+  var place: StorePlace { StorePlace(tier: tier, region: region, zone: zone, node: node, cost: cost) }
+
   /// Whether a failure of one may be a failure of the other. Stores of which nobody said where they are count
   /// as being in one place.
   public func shares(_ domain: FailureDomain, with other: StoreCandidate) -> Bool {
-    switch domain {
-    case .store: id == other.id
-    case .node: region == other.region && zone == other.zone && node == other.node
-    case .zone: region == other.region && zone == other.zone
-    case .region: region == other.region
-    }
+    id == other.id || place.shares(domain, with: other.place)
   }
 }
 
@@ -105,8 +103,7 @@ public struct TargetChoice: Sendable {
     self.tier = tier
   }
 
-  /// The best store: of the wanted tier or the nearest to it (of two, the slower: the faster is for the hot),
-  /// the cheapest, and of those the one with the largest share of free space.
+  /// The best store, see `StorePlace.rank`.
   ///
   /// - Parameters:
   ///   - stores: all stores of the pool.
@@ -151,8 +148,8 @@ public struct TargetChoice: Sendable {
   }
 
   private func rank(_ store: StoreCandidate, _ wanted: Int) -> (Int, Int, Double, Double, UInt8) {
-    let isFaster = store.tier < wanted ? 1 : 0
     let freeShare = Double(store.freeBytes) / Double(max(store.capacityBytes, 1))
-    return (abs(store.tier - wanted), isFaster, store.cost, -freeShare, store.id.rawValue)
+    let rank = store.place.rank(for: wanted, freeShare: freeShare)
+    return (rank.0, rank.1, rank.2, rank.3, store.id.rawValue)
   }
 }

@@ -73,7 +73,7 @@ extension World {
     for (number, store) in stores.enumerated() {
       let record = store.record(number: number)
       life.shared.placement.add(
-        record.id, tier: store.tier, holdsLiveCopies: !store.isVolatile,
+        record.id, at: StorePlace(record), holdsLiveCopies: !store.isVolatile,
         allocator: try maps.slots(of: record, capacityBytes: store.capacityBytes)
       )
       life.shared.stores.add(
@@ -84,6 +84,7 @@ extension World {
     for (number, volume) in maps.volumes.enumerated() {
       volumes[number].take(volume.map)
       volume.map.view.marks.failsAtOnce = plan.failsAtOnce
+      volume.map.view.marks.copies = plan.copies
       life.shared.changes.activity.insert(volume.activeExtents, of: volume.map.view)
     }
     for volume in volumes { life.shared.changes.dropVolatileShadows(of: volume.map) }

@@ -62,6 +62,14 @@ extension World {
     isSettling = true
     defer { isSettling = false }
     while try step() {}
+    // What was not reached is asked again by the next tick.
+    for _ in 0..<4 where pendingCount > 0 && shared.stores.isAnyBehind {
+      after(1_100_000_000, "tick", 0) { [self] in
+        life.reactors[0].redirector.flushInBackground()
+        life.reactors[0].wake()
+      }
+      while try step() {}
+    }
     guard pendingCount == 0 else {
       throw BrokenPromise("\(pendingCount) requests wait for nothing; \(waiting)")
     }

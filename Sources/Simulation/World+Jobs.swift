@@ -140,8 +140,8 @@ extension World {
       let bytes = volumes[Int(delta.volume.rawValue) - 1].extentBytes
       if store.disk.hasDurableGarbage(Int(store.dataOffset + delta.entry.slot * bytes), Int(bytes)) {
         throw BrokenPromise(
-          "extent \(delta.volume.rawValue - 1):\(delta.extent) is to be mapped to slot \(delta.entry.slot) of "
-            + "store \(delta.entry.store.rawValue), whose zeros are not durable")
+          "extent \(delta.volume.rawValue - 1):\(delta.extent) is to be mapped to slot "
+            + "\(delta.entry.slot) of store \(delta.entry.store.rawValue), whose zeros are not durable")
       }
     }
     if plan.cutsPowerInCatalog && !isSettling && generator.chance(20) {

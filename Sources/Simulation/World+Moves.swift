@@ -79,8 +79,10 @@ extension World {
   /// What is known of the shadows of an extent of the first volume.
   package func shadows(of extent: UInt64 = 0) -> ShadowLine? { volumes[0].map.view.shadowLine(extent) }
 
-  private func takeStep(_ number: Int) {
-    after(latency(1_000, 500_000), "step", UInt64(number)) { [self] in
+  /// - Parameter isTriedAgain: after a pause, as the mover has it.
+  private func takeStep(_ number: Int, isTriedAgain: Bool = false) {
+    let delay = isTriedAgain ? latency(1_000_000, 20_000_000) : latency(1_000, 500_000)
+    after(delay, "step", UInt64(number)) { [self] in
       guard let index = moves.firstIndex(where: { $0.number == number }) else { return }
       if plan.moves > 0 && generator.chance(50) { moves[index].course.cancel() }
       guard let (step, target) = moves[index].course.next else { return endMove(index) }
@@ -108,7 +110,11 @@ extension World {
     }
     moves[index].course.ended(outcome)
     moves[index].bytes += bytes
-    if moves[index].course.end == nil { takeStep(number) } else { endMove(index) }
+    if moves[index].course.end == nil {
+      takeStep(number, isTriedAgain: outcome == .busy)
+    } else {
+      endMove(index)
+    }
   }
 
   private func endMove(_ index: Int) {

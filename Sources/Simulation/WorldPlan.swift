@@ -30,6 +30,8 @@ package struct WorldPlan {
   /// Nanoseconds between background flushes of a reactor; 0 for none.
   var flushInterval: UInt64 = 0
 
+  /// Copies that volumes want.
+  var copies = 1
   /// Requests do not wait for stores that are away.
   var failsAtOnce = false
 
@@ -87,5 +89,6 @@ package struct WorldPlan {
       }
       if moves == 0 && generator.chance(2) { moves = 1 + generator.below(6) }
     }
+    if stores.count > 1 && generator.chance(2) { copies = 2 + generator.below(3) }
   }
 }

@@ -134,13 +134,14 @@ struct CatalogFaultTests {
     try pool.tamper(
       "ALTER TABLE stores DROP COLUMN draining; ALTER TABLE volumes DROP COLUMN copies;"
         + "ALTER TABLE volumes DROP COLUMN across; ALTER TABLE volumes DROP COLUMN protection;"
+        + "ALTER TABLE volumes DROP COLUMN errors;"
         + "PRAGMA user_version = 1")
     let refusal = gnomonError { _ = try Catalog(opening: pool.directory, readOnly: true) }
     #expect(refusal?.message.contains("older Gnomon") == true)
     let catalog = try pool.open()
     #expect(try catalog.stores() == [TemporaryPool.store(0)])
     #expect(try catalog.volumes() == [volume])
-    #expect(volume.redundancy == Redundancy(copies: 1, across: .store, protection: .sync))
+    #expect(volume.redundancy == Redundancy(copies: 1, across: .store, protection: .sync, errors: .hold))
     let map = try catalog.map(of: volume)
     for extent in [1, 2, 5000] as [UInt64] { #expect(map[Int(extent)] == entry(extent).rawValue) }
     #expect(try catalog.loadPlane(.shadow(0), of: volume).isEmpty)
@@ -149,7 +150,7 @@ struct CatalogFaultTests {
     store.isDraining = true
     try catalog.update(store: store)
     var changed = volume
-    changed.redundancy = Redundancy(copies: 3, across: .zone, protection: .async)
+    changed.redundancy = Redundancy(copies: 3, across: .zone, protection: .async, errors: .fail)
     try catalog.update(volume: changed)
     catalog.close()
     let again = try pool.open()

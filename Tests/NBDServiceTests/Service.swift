@@ -47,7 +47,7 @@ final class Service: Sendable {
     let shared = SharedState(redirectorCount: 1)
     shared.stores.add(
       store, tier: 0, dataOffset: memory == nil ? 4096 : 0, prepare: memory == nil ? .writeZeros : .zeroRange)
-    shared.placement.add(store, tier: 0, allocator: SlotAllocator(capacityBytes: 15 << 20))
+    shared.placement.add(store, at: StorePlace(), allocator: SlotAllocator(capacityBytes: 15 << 20))
     let record = VolumeRecord(
       id: VolumeID(rawValue: 1), uuid: UUID128(high: 0, low: 1), name: "v", sizeBytes: Self.volumeBytes,
       extentBytes: 256 << 10)

@@ -143,7 +143,8 @@ import Testing
     let placement = Placement()
     for (store, tier, granules) in [(0, 1, 8), (1, 0, 2), (2, 0, 4)] as [(UInt8, Int, UInt64)] {
       placement.add(
-        StoreID(rawValue: store), tier: tier, allocator: SlotAllocator(capacityBytes: granules << 16))
+        StoreID(rawValue: store), at: StorePlace(tier: tier),
+        allocator: SlotAllocator(capacityBytes: granules << 16))
     }
     var order: [UInt8] = []
     var slot = SlotPlacement()
