@@ -18,8 +18,11 @@ SERVERS ?=
 SEED ?= 1
 DURATION ?= 10m
 
-.PHONY: help install-deps install-build-deps build run test test-slow unit e2e sim soak asan tsan coverage fuzz lint fmt \
-  golden-forecasts bench bench-limits clean
+# For `make demo-failover`: SHOW, how many seconds it takes.
+SHOW ?= 40
+
+.PHONY: help install-deps install-build-deps build run demo-failover test test-slow unit e2e sim soak asan tsan coverage fuzz lint fmt \
+  golden-forecasts bench bench-failover bench-limits clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +38,9 @@ build: install-build-deps ## Build the release binary, .build/release/gnomon
 
 run: build ## Build, create a demo pool once, serve it, and print how to attach to it
 	scripts/run-demo
+
+demo-failover: install-deps build ## Show what clients see of a store that turns slow, dies and returns (SHOW seconds)
+	scripts/demo-failover --seconds $(SHOW) $(ARGS)
 
 test: install-deps ## Install what is missing, then lint, unit tests and end-to-end tests; one count at the end
 	CONFIG='$(CONFIG)' SWIFT_FLAGS='$(SWIFT_FLAGS)' scripts/test all
@@ -84,6 +90,9 @@ golden-forecasts: ## Have statsmodels (from PyPI) smooth the series that the for
 bench: install-deps build ## Benchmark against other NBD servers (ROUNDS, RUNTIME, CELLS, SERVERS)
 	bench/run --rounds $(ROUNDS) --runtime $(RUNTIME) $(if $(CELLS),--cells $(CELLS)) \
 	  $(if $(SERVERS),--servers $(SERVERS)) $(ARGS)
+
+bench-failover: install-deps build ## What a failing store costs clients, and what moves and shadows cost; takes 15 minutes
+	bench/failover $(ARGS)
 
 bench-limits: install-deps build ## Allocations per request, start-up time and memory
 	bench/malloc-count

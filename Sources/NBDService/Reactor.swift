@@ -55,6 +55,14 @@ final class Reactor {
   private let completions: UnsafeMutableBufferPointer<Completion>
   private let eventCounter: UnsafeMutablePointer<UInt64>
   private let tick: UnsafeMutablePointer<TimeInterval>
+  /// For deadlines of operations. It goes off at the next one, or after a millisecond, and is not set anew
+  /// before that: a wait with a time limit of its own programs the processor's timer twice, which on virtual
+  /// machines costs as much as a tenth of what a read does.
+  private let alarm: UnsafeMutablePointer<TimeInterval>
+  private var isAlarmSet = false
+  /// No operation has less time than this (`StorePace.Patience`), so that none is noticed late that begins
+  /// while the alarm is set.
+  private static let alarmMost: UInt64 = 1_000_000
   /// Flushes that the control plane waits for.
   var controlFlushes: [UInt32: ControlFlush] = [:]
   /// Steps of moves that the control plane waits for.
@@ -86,6 +94,7 @@ final class Reactor {
     unsafe completions = .allocate(capacity: 512)
     unsafe eventCounter = .allocate(capacity: 1)
     unsafe tick = .allocate(capacity: 1)
+    unsafe alarm = .allocate(capacity: 1)
     let memory = unsafe redirector.bufferMemory
     let registered = min(memory.count, Self.registeredBytes)
     if unsafe !ring.registerBuffer(memory.baseAddress!, count: registered) {
@@ -108,6 +117,7 @@ final class Reactor {
     unsafe completions.deallocate()
     unsafe eventCounter.deallocate()
     unsafe tick.deallocate()
+    unsafe alarm.deallocate()
   }
 
   /// Serves until a `stop` message.
@@ -151,8 +161,8 @@ final class Reactor {
       return try ring.submit(waiting: false)
     }
     if let deadline = redirector.nextDeadline {
-      let now = MonotonicClock.nanoseconds()
-      return try deadline > now ? ring.submit(waitingAtMost: deadline - now) : ring.submit(waiting: false)
+      guard isAlarmSet || setAlarm(deadline) else { return try ring.submit(waiting: false) }
+      return try ring.submit(waiting: true)
     }
     guard busyPolling.maximum > 0, redirector.operationsInUse <= 1 else {
       return try ring.submit(waiting: true)
@@ -172,7 +182,7 @@ final class Reactor {
   // MARK: Completions
 
   enum TokenKind: UInt8 {
-    case storage, transfer, receive, send, accept, event, tick, remoteReceive, remoteSend
+    case storage, transfer, receive, send, accept, event, tick, alarm, remoteReceive, remoteSend
   }
 
   static func token(_ kind: TokenKind, _ value: UInt64) -> UInt64 {
@@ -202,6 +212,7 @@ final class Reactor {
       armTick()
       tickNanoseconds = MonotonicClock.nanoseconds()
       ticked()
+    case .alarm: isAlarmSet = false
     case nil: preconditionFailure("a completion that nothing was queued for")
     }
   }
@@ -213,6 +224,16 @@ final class Reactor {
   private func armTick() {
     unsafe tick.initialize(to: TimeInterval(milliseconds: isShuttingDown ? 50 : 1000))
     unsafe ring.timeout(tick, token: Self.token(.tick, 0))
+  }
+
+  /// - Returns: false if the deadline is past.
+  private func setAlarm(_ deadline: UInt64) -> Bool {
+    let now = MonotonicClock.nanoseconds()
+    guard deadline > now else { return false }
+    unsafe alarm.initialize(to: TimeInterval(nanoseconds: Int64(min(deadline - now, Self.alarmMost))))
+    unsafe ring.timeout(alarm, token: Self.token(.alarm, 0))
+    isAlarmSet = true
+    return true
   }
 
   // MARK: One turn

@@ -212,7 +212,8 @@ extension Redirector {
     unsafe op.pointee.began = now
     unsafe op.pointee.isOverdue = false
     writePaces[store].began()
-    watch(index, store, due: now + writePaces[store].deadline)
+    let shares = unsafe StorePace.shares(ofBytes: op.pointee.view.extentBytes)
+    watch(index, store, due: now + writePaces[store].deadline(shares: shares))
   }
 
   /// A shadow's slot is not prepared in time: the extent is mapped without it, and the slot is free again
@@ -235,7 +236,7 @@ extension Redirector {
     let slot = unsafe op.pointee.latePreparation
     unsafe op.pointee.latePreparation = .unmapped
     unsafe giveBack(slot, op.pointee.view)
-    writePaces[Int(slot.store.rawValue)].endedLate()
+    writePaces[Int(slot.store.rawValue)].endedUseless()
     shared.stores.madeUp(slot.store)
     if unsafe op.pointee.parent != Operation.none { unsafe letGo(op.pointee.parent) }
     letGo(index)

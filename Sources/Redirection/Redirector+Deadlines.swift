@@ -26,14 +26,18 @@ extension Redirector {
       unsafe DeadlineQueue.Entry(index: index, generation: op.pointee.generation, began: now))
   }
 
-  /// It has ended. What was overdue, or has failed, says nothing of how fast the store is.
+  /// It has ended. What was overdue, has failed, or was answered by another copy says nothing of how fast the
+  /// store is as a rule.
   func endTiming(_ index: UInt32) {
     let op = unsafe operation(index)
     let store = unsafe Int(op.pointee.store.rawValue)
-    if unsafe op.pointee.isOverdue || op.pointee.result != 0 {
-      readPaces[store].endedLate()
+    let took = unsafe now - min(now, op.pointee.began)
+    if unsafe op.pointee.isOverdue {
+      readPaces[store].endedOverdue(after: took, at: now)
+    } else if unsafe op.pointee.result != 0 || op.pointee.isOrphan {
+      readPaces[store].endedUseless()
     } else {
-      unsafe readPaces[store].ended(after: now - min(now, op.pointee.began))
+      readPaces[store].ended(after: took, at: now)
     }
     unsafe op.pointee.began = 0
   }
@@ -92,11 +96,12 @@ extension Redirector {
     unsafe op.pointee.pending = copies
     unsafe op.pointee.began = now
     unsafe op.pointee.isOverdue = false
+    let shares = unsafe StorePace.shares(ofBytes: op.pointee.length)
     var (longest, slowest): (UInt64, Int) = (0, 0)
     for number in 0..<copies.count {
       let store = Int(copies[number].store.rawValue)
       writePaces[store].began()
-      let deadline = writePaces[store].deadline
+      let deadline = writePaces[store].deadline(shares: shares)
       if deadline > longest { (longest, slowest) = (deadline, store) }
     }
     watch(index, slowest, due: now + longest)
@@ -116,10 +121,13 @@ extension Redirector {
   func endPending(_ index: UInt32, _ store: StoreID, _ result: Int32) {
     let op = unsafe operation(index)
     unsafe op.pointee.pending.remove(in: store)
-    if result < 0 {
-      writePaces[Int(store.rawValue)].endedLate()
+    // How long it takes to prepare a slot says little of writes.
+    if unsafe result < 0 || op.pointee.step == .preparing {
+      writePaces[Int(store.rawValue)].endedUseless()
     } else {
-      unsafe writePaces[Int(store.rawValue)].ended(after: now - min(now, op.pointee.began))
+      let shares = unsafe StorePace.shares(ofBytes: op.pointee.length)
+      unsafe writePaces[Int(store.rawValue)].ended(
+        after: now - min(now, op.pointee.began), at: now, shares: shares)
     }
   }
 
@@ -137,13 +145,8 @@ extension Redirector {
 
   /// Goes on without the copies that have not been written yet, if one has been.
   private func writeIsOverdue(_ index: UInt32) {
-    let op = unsafe operation(index)
-    let pending = unsafe op.pointee.pending
-    for number in 0..<pending.count {
-      writePaces[Int(pending[number].store.rawValue)].missedDeadline(at: now)
-    }
-    unsafe op.pointee.isOverdue = true
-    if unsafe op.pointee.step == .preparing { return leavePreparation(index) }
+    unsafe operation(index).pointee.isOverdue = true
+    if unsafe operation(index).pointee.step == .preparing { return leavePreparation(index) }
     leavePending(index)
   }
 
@@ -186,7 +189,7 @@ extension Redirector {
     let op = unsafe operation(index)
     unsafe op.pointee.commandsPending -= 1
     unsafe op.pointee.late.remove(in: store)
-    writePaces[Int(store.rawValue)].endedLate()
+    writePaces[Int(store.rawValue)].endedUseless()
     shared.stores.madeUp(store)
     if unsafe op.pointee.late.count == 0 { leaveGracePeriod(index) }
     if unsafe op.pointee.parent != Operation.none { unsafe letGo(op.pointee.parent) }
@@ -205,24 +208,29 @@ extension Redirector {
   /// there are no copies that could do without.
   private var roundDue: UInt64? {
     if roundPending.isEmpty { return nil }
-    return roundPending.compactMap { patience(with: $0) }.min()
+    return roundPending.compactMap { synchronizationDue($0) }.min()
   }
 
-  /// How long a round waits for a store: nil for as long as it takes.
-  private func patience(with store: StoreID) -> UInt64? {
+  /// When a store of the round is overdue; nil if it has all the time. One on which a write is overdue will not
+  /// be quick with what comes after that, and the write's client waits until the catalog knows that the store
+  /// lacks it.
+  private func synchronizationDue(_ store: StoreID) -> UInt64? {
     // It may be back in a moment or in a month; other stores' volumes need not wait for it.
     if shared.stores.isAway(store) { return roundBegan }
     if shared.changes.activity.count == 0 { return nil }
-    return roundBegan + synchronizationPaces[Int(store.rawValue)].deadline
+    let deadline = synchronizationPaces[Int(store.rawValue)].deadline
+    return roundBegan + (shared.stores.isLate(store) ? min(deadline, Self.patienceWithLateStores) : deadline)
   }
+
+  /// Nanoseconds: enough for a store that only stumbled.
+  private static let patienceWithLateStores: UInt64 = 10_000_000
 
   /// Ends the round without the stores that take too long. What was written there last counts as lacking,
   /// where there is another copy; who has none waits for the store.
   private func leaveLateStores() {
-    let late = roundPending.filter { store in patience(with: store).map { now >= $0 } ?? false }
+    let late = roundPending.filter { store in synchronizationDue(store).map { now >= $0 } ?? false }
     for store in late {
       roundPending.removeAll { $0 == store }
-      synchronizationPaces[Int(store.rawValue)].missedDeadline(at: now)
       unsafe lateSynchronizations.append((store, operation(leader).pointee.generation))
       shared.stores.becameLate(store, at: now)
       shared.stores.setSynchronizing(store, late: true)
@@ -236,7 +244,7 @@ extension Redirector {
 
   /// A synchronization that nobody waits for any more has ended.
   func endLateSynchronization(_ result: Int32, _ store: StoreID) {
-    synchronizationPaces[Int(store.rawValue)].endedLate()
+    synchronizationPaces[Int(store.rawValue)].endedUseless()
     noteSynchronization(result, store)
     shared.stores.setSynchronizing(store, late: false)
     shared.stores.madeUp(store)
@@ -311,7 +319,7 @@ extension Redirector {
     let op = unsafe operation(index)
     unsafe op.pointee.commandsPending -= 1
     guard unsafe op.pointee.commandsPending == 0 else { return }
-    unsafe readPaces[Int(op.pointee.store.rawValue)].endedLate()
+    endTiming(index)
     leaveGracePeriod(index)
     release(index)
   }

@@ -126,7 +126,9 @@ extension Redirector {
     }
     roundPending.removeAll { $0 == store }
     noteSynchronization(result, store)
-    if result >= 0 { synchronizationPaces[Int(store.rawValue)].ended(after: now - min(now, roundBegan)) }
+    if result >= 0 {
+      synchronizationPaces[Int(store.rawValue)].ended(after: now - min(now, roundBegan), at: now)
+    }
     Failpoint.storeSynchronized.pass()
     if roundPending.isEmpty { endSynchronization() }
   }

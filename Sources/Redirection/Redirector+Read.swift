@@ -122,7 +122,8 @@ extension Redirector {
   }
 
   /// Whether one copy is better read than another: not one that is away or has failed, rather one that has
-  /// not just missed a deadline, then the one that is expected to be faster, or else of the faster tier.
+  /// not just missed a deadline or does so still, then the one that is expected to be faster, or else of the
+  /// faster tier.
   private func isBetter(_ copy: MapEntry, than other: MapEntry) -> Bool {
     let (away, otherAway) = (shared.stores.isAway(copy.store), shared.stores.isAway(other.store))
     if away != otherAway { return otherAway }
@@ -131,7 +132,9 @@ extension Redirector {
     let (pace, otherPace) = (readPaces[Int(copy.store.rawValue)], readPaces[Int(other.store.rawValue)])
     let (suspect, otherSuspect) = (pace.isSuspect(at: now), otherPace.isSuspect(at: now))
     if suspect != otherSuspect { return otherSuspect }
-    if pace.expected != otherPace.expected { return pace.expected < otherPace.expected }
+    if (pace.overdue > 0) != (otherPace.overdue > 0) { return otherPace.overdue > 0 }
+    let (expected, otherExpected) = (pace.expected(at: now), otherPace.expected(at: now))
+    if expected != otherExpected { return expected < otherExpected }
     return shared.stores.tier(of: copy.store) < shared.stores.tier(of: other.store)
   }
 

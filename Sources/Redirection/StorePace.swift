@@ -5,7 +5,7 @@ import Primitives
 /// The deadline follows the store's own latency: a multiple of its 99th percentile, which is tracked by
 /// stochastic approximation (up by 2 % when an operation takes longer, down by 2 %/99 when it does not, so
 /// that one in a hundred does). Operations past their deadline do not count: a store that hangs would make
-/// its own excuses.
+/// its own excuses. Of them it matters how late they were: a store is left alone for a multiple of that.
 struct StorePace {
   /// How long is too long.
   struct Patience {
@@ -31,17 +31,24 @@ struct StorePace {
   private(set) var tail: UInt64 = 0
   /// Operations under way.
   private(set) var inFlight = 0
-  /// Until then others are preferred: it has missed a deadline.
-  private(set) var suspectUntil: UInt64 = 0
+  /// Those of them that have missed their deadline.
+  private(set) var overdue = 0
+  /// When the last one ended in time.
+  private var lastEnded: UInt64 = 0
+  private var suspectUntil: UInt64 = 0
   private var suspicions: UInt64 = 0
   /// Operations in a row that were not overdue.
   private var punctual = 0
 
   /// A percentile before there is one: a slow disk's.
   private static let tailAtFirst: UInt64 = 25_000_000
-  /// How long a first missed deadline is held against the store; each further one doubles it.
-  private static let suspicion: UInt64 = 250_000_000
+  /// For how many times as long as an overdue operation took others are preferred afterwards; doubled each
+  /// time.
+  private static let suspicion: UInt64 = 4
   private static let doublingsMax: UInt64 = 7
+  private static let suspicionMax: UInt64 = 32_000_000_000
+  /// An average without news for so long counts for no more than the next operation.
+  private static let oldAge: UInt64 = 100_000_000
   /// Operations in time after which one missed deadline is forgotten.
   private static let punctualForForgiveness = 1024
 
@@ -50,25 +57,54 @@ struct StorePace {
   }
 
   /// Nanoseconds after which an operation is overdue.
-  var deadline: UInt64 {
+  var deadline: UInt64 { deadline(shares: 1) }
+
+  /// Nanoseconds after which an operation is overdue whose time counted in so many shares: see `ended`.
+  func deadline(shares: UInt64) -> UInt64 {
     let tail = tail == 0 ? Self.tailAtFirst : tail
-    return min(max(tail * patience.factor, patience.least), patience.most)
+    return min(max(tail * patience.factor * shares, patience.least), patience.most)
   }
 
-  /// Nanoseconds that one more operation is expected to take.
-  var expected: UInt64 { latency * UInt64(inFlight + 1) }
+  /// How many times 64 KiB a transfer has, rounded up.
+  static func shares(ofBytes length: UInt64) -> UInt64 { max(1, (length + 65_535) >> 16) }
 
-  func isSuspect(at now: UInt64) -> Bool { now < suspectUntil }
+  /// Nanoseconds that one more operation is expected to take. A store of which nothing is known yet is tried
+  /// by one operation.
+  func expected(at now: UInt64) -> UInt64 {
+    guard latency > 0 else { return inFlight == 0 ? 0 : .max }
+    return faded(at: now) * UInt64(inFlight + 1)
+  }
+
+  /// The average, made smaller the longer nothing was heard of the store: half after about a second, a tenth
+  /// after nine. A store that was slow for a moment would not be tried again otherwise.
+  private func faded(at now: UInt64) -> UInt64 {
+    guard inFlight == 0 else { return latency }
+    // Units of 2^20 ns: about a millisecond.
+    return (latency << 10) / (1024 + (now - min(now, lastEnded)) >> 20)
+  }
+
+  /// Whether others are preferred: something is overdue, or was until a moment ago. A store that hangs is not
+  /// tried again before it has answered; one that was late by the machine's noise is soon.
+  func isSuspect(at now: UInt64) -> Bool { overdue > 0 || now < suspectUntil }
 
   mutating func began() {
     inFlight += 1
   }
 
-  /// An operation has ended in time.
-  mutating func ended(after nanoseconds: UInt64) {
+  /// An operation has ended in time. With `shares`, each of them took as long as it fairly may have: small
+  /// operations are not granted what large ones take.
+  mutating func ended(after duration: UInt64, at now: UInt64, shares: UInt64 = 1) {
     inFlight -= 1
-    // Smoothed over 16 operations.
-    latency = latency == 0 ? nanoseconds : latency - latency / 16 + nanoseconds / 16
+    let nanoseconds = duration / shares
+    if latency == 0 {
+      latency = nanoseconds
+    } else if inFlight == 0 && now - min(now, lastEnded) > Self.oldAge {
+      latency = faded(at: now) / 2 + nanoseconds / 2
+    } else {
+      // Smoothed over 16 operations.
+      latency = latency - latency / 16 + nanoseconds / 16
+    }
+    lastEnded = now
     if tail == 0 {
       tail = max(nanoseconds, 1000) * 2
     } else if nanoseconds > tail {
@@ -83,17 +119,25 @@ struct StorePace {
     }
   }
 
-  /// An operation has ended after its deadline, or failed.
-  mutating func endedLate() {
+  /// An operation has failed, or ended when nobody waited for it any more.
+  mutating func endedUseless() {
     inFlight -= 1
   }
 
-  /// A deadline was missed.
+  /// An operation has missed its deadline; `endedOverdue` follows when it ends.
   mutating func missedDeadline(at now: UInt64) {
     punctual = 0
-    guard !isSuspect(at: now) else { return }
-    suspectUntil = now + Self.suspicion << min(suspicions, Self.doublingsMax)
-    suspicions += 1
+    if !isSuspect(at: now) { suspicions = min(suspicions + 1, Self.doublingsMax) }
+    overdue += 1
+  }
+
+  /// An operation that has missed its deadline has ended.
+  mutating func endedOverdue(after nanoseconds: UInt64, at now: UInt64) {
+    inFlight -= 1
+    overdue -= 1
+    let least = min(nanoseconds, Self.suspicionMax) * Self.suspicion
+    let span = min(least << (max(suspicions, 1) - 1), Self.suspicionMax)
+    suspectUntil = max(suspectUntil, now + span)
   }
 }
 

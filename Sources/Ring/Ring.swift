@@ -178,17 +178,6 @@ public struct Ring: ~Copyable {
     }
   }
 
-  /// Hands everything queued to the kernel and waits for at least one completion, or until so many
-  /// nanoseconds have passed.
-  public func submit(waitingAtMost nanoseconds: UInt64) throws(SystemError) {
-    var span = __kernel_timespec(
-      tv_sec: Int64(nanoseconds / 1_000_000_000), tv_nsec: Int64(nanoseconds % 1_000_000_000))
-    var first: UnsafeMutablePointer<io_uring_cqe>?
-    let result = unsafe io_uring_submit_and_wait_timeout(ring, &first, 1, &span, nil)
-    let isUsual = [-EINTR, -EAGAIN, -EBUSY, -ETIME].contains(result)
-    guard result >= 0 || isUsual else { throw SystemError("io_uring_enter", errno: -result) }
-  }
-
   /// Hands everything queued to the kernel, then looks for completions without giving up the processor until
   /// there is one or `deadline` has passed, a time of `MonotonicClock`.
   ///
@@ -268,7 +257,12 @@ public struct TimeInterval: Sendable {
 
   /// A span of that many milliseconds.
   public init(milliseconds: Int64) {
-    seconds = milliseconds / 1000
-    nanoseconds = milliseconds % 1000 * 1_000_000
+    self.init(nanoseconds: milliseconds * 1_000_000)
+  }
+
+  /// A span of that many nanoseconds.
+  public init(nanoseconds span: Int64) {
+    seconds = span / 1_000_000_000
+    nanoseconds = span % 1_000_000_000
   }
 }

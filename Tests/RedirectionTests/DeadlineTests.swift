@@ -61,6 +61,25 @@ private let block = World.blockBytes
     }
   }
 
+  @Test func aStoreThatIsLateIsNotWaitedForAgainByTheRoundThatSaysSo() throws {
+    let world = try Self.mirrored()
+    // Its synchronizations take long as a rule.
+    for _ in 0..<100 {
+      world.redirectors[0].synchronizationPaces[0].began()
+      world.redirectors[0].synchronizationPaces[0].ended(after: 500_000_000, at: world.redirectors[0].now)
+    }
+    #expect(try world.perform(.write, 0, block) == nil)
+    world.holds = { $0.directive.store == 0 && [.write, .synchronize].contains($0.directive.kind) }
+    let began = world.redirectors[0].now
+    let write = try world.begin(.write, 2 * block, block)
+    while !world.isAnswered(write), try world.step() {}
+    #expect(world.outcomes[write] == .some(nil))
+    // 40 ms for the write, 10 for the round, and what commits take here.
+    #expect(world.redirectors[0].now - began < 90_000_000)
+    world.letGo()
+    try world.verifyAtRest()
+  }
+
   @Test func aSynchronizationThatHangsDoesNotHoldUpWhoHasAnotherCopy() throws {
     let world = try Self.mirrored()
     #expect(try world.perform(.write, 0, block) == nil)

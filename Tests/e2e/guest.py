@@ -1,4 +1,5 @@
-"""What runs inside user-mode Linux (see uml.py): the kernel's own NBD client on a daemon's export, cuts of power."""
+"""What runs inside user-mode Linux (see uml.py): the kernel's own NBD client on a daemon's export, cuts of power, disks
+that fail."""
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import sys
 import time
 import traceback
 
+import baddisks
 import powercut
 import support
 from support import MiB, Skip, eventually
@@ -216,6 +218,51 @@ def survive_a_full_disk(case):
     again = daemon.client()
     assert again.read(0, 4096) == b"kept" * 1024
     assert again.read(200 * MiB, 500) == b"after" * 100
+
+
+def use_failing_disks(case, seconds):
+    baddisks.survive(case, seconds)
+
+
+def use_a_file_system_on_failing_disks(case, kind, seconds):
+    """It is written to and read while the disk with the live copies fails in every way, and is clean afterwards."""
+    bad = baddisks.Disk(case)
+    size = 96 * MiB if kind == "ext4" else 320 * MiB
+    daemon = baddisks.pool(case, bad, size)
+    attach(case, daemon, 2)
+    case.run(*MKFS[kind], DEVICE)
+    case.run("mount", "-t", kind, DEVICE, MOUNT)
+    for number, fault in enumerate(baddisks.FAULTS):
+        load = subprocess.Popen(
+            ["fio", "--name=v", f"--directory={MOUNT}", "--direct=1", "--rw=randrw", "--ioengine=libaio", "--iodepth=8",
+             "--bs=4k", "--size=12m", "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0", "--do_verify=1",
+             "--rate_iops=800,800", f"--randseed={case.seed + number}", "--fsync=64", "--output-format=terse"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd="/run")
+        time.sleep(0.5)
+        baddisks.suffer(case, daemon, bad, fault, seconds)
+        fill_tree(f"{MOUNT}/tree{number}", 30, case.seed + number)
+        said, _ = load.communicate(timeout=120)
+        assert load.returncode == 0 and "verify:" not in said, said[-400:]
+        case.run("sync")
+        before = digest(MOUNT)
+        if baddisks.is_failed(daemon):
+            # Only a restart uses such a store again.
+            case.run("umount", MOUNT)
+            detach(case)
+            daemon.crash()
+            attach(case, daemon, 2)
+            case.run("mount", "-t", kind, DEVICE, MOUNT)
+        baddisks.wait_protected(daemon)
+        baddisks.make_live(daemon)
+        with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
+            file.write("3")
+        assert digest(MOUNT) == before, f"files differ after {fault}"
+    case.run("umount", MOUNT)
+    case.run(*FSCK[kind], DEVICE)
+    detach(case)
+    complaints = [line for line in kernel_log(case).splitlines()
+                  if COMPLAINT.search(line) and "dm-" not in line and "ubdb" not in line]
+    assert not complaints, complaints[:5]
 
 
 def survive_power_cuts(case, *arguments):

@@ -1,10 +1,12 @@
-"""Servers behind stores of kind nbd: real ones that are killed, stopped and swapped, and a wire that breaks."""
+"""Servers behind stores of kind nbd: real ones that are killed, stopped and swapped, and a wire that breaks or is slow."""
 import os
+import queue
 import random
 import signal
 import socket
 import subprocess
 import threading
+import time
 
 from support import MiB, die_with_parent, eventually, free_port, need
 
@@ -12,8 +14,9 @@ from support import MiB, die_with_parent, eventually, free_port, need
 class Server:
     """A server with one export on a unix socket or on TCP, that can be ended and started again."""
 
-    def __init__(self, case, kind="file", size=256 * MiB, tcp=False, export="", words=()):
+    def __init__(self, case, kind="file", size=256 * MiB, tcp=False, export="", words=(), parameters=()):
         self.case, self.kind, self.export, self.words = case, kind, export, list(words)
+        self.parameters = list(parameters)  # of nbdkit's filters, which come last
         self.number = getattr(case, "servers_made", 0)
         case.servers_made = self.number + 1
         self.image = case.path(f"server{self.number}.img")
@@ -51,7 +54,7 @@ class Server:
             "lossy": ["--filter=cache", "file", self.image],
             "read-only": ["-r", "file", self.image],
         }[self.kind]
-        return ["nbdkit", "-f", *place, *self.words, *body]
+        return ["nbdkit", "-f", *place, *self.words, *body, *self.parameters]
 
     def start(self):
         if not self.port and os.path.exists(self.socket):
@@ -103,7 +106,7 @@ class Server:
 
 
 class Wire:
-    """A wire between a daemon and a server that can be cut, blocked and garbled."""
+    """A wire between a daemon and a server that can be cut, blocked, garbled and made slow."""
 
     def __init__(self, case, server):
         self.server = server
@@ -111,6 +114,7 @@ class Wire:
         self.lock = threading.Lock()
         self.pairs = []
         self.garble = None    # a function of bytes from the server, or None
+        self.delay = 0.0      # seconds that whatever the server says takes longer
         self.is_open = True   # takes connections
         self.connections = 0
         self.listener = socket.socket(socket.AF_UNIX)
@@ -135,14 +139,37 @@ class Wire:
             with self.lock:
                 self.pairs.append((client, far))
                 self.connections += 1
-            threading.Thread(target=self._pump, args=(client, far, False), daemon=True).start()
-            threading.Thread(target=self._pump, args=(far, client, True), daemon=True).start()
+            threading.Thread(target=self._pump, args=(client, far), daemon=True).start()
+            held = queue.SimpleQueue()
+            threading.Thread(target=self._hold, args=(far, held), daemon=True).start()
+            threading.Thread(target=self._release, args=(held, far, client), daemon=True).start()
 
-    def _pump(self, source, target, is_reply):
+    def _pump(self, source, target):
         try:
             while data := source.recv(1 << 16):
+                target.sendall(data)
+        except OSError:
+            pass
+        self._close(source, target)
+
+    def _hold(self, source, held):
+        """Takes what the server says, and notes when it is due: all of it is late, but as much as before is under way."""
+        data = b"x"
+        while data:
+            try:
+                data = source.recv(1 << 16)
+            except OSError:
+                data = b""
+            held.put((time.monotonic() + self.delay, data))
+
+    def _release(self, held, source, target):
+        try:
+            while (piece := held.get())[1]:
+                due, data = piece
+                if due > time.monotonic():
+                    time.sleep(due - time.monotonic())
                 garble = self.garble
-                target.sendall(garble(data) if is_reply and garble else data)
+                target.sendall(garble(data) if garble else data)
         except OSError:
             pass
         self._close(source, target)
