@@ -17,6 +17,7 @@ enum APITarget {
     if case .size(let change) = try read(body, VolumePatch.init(json:)) { try checkSize(change.sizeBytes) }
     _ = try read(body, StoreChange.init(json:))
     _ = try read(body, MoveRequest.init(json:))
+    _ = try read(body, ScrubRequest.init(json:))
     if let set = try? ExtentSet(parsing: String(decoding: body, as: UTF8.self)) { try checkExtents(set) }
   }
 
@@ -35,6 +36,7 @@ enum APITarget {
         "/v1/volumes/" + PercentCoding.encode(volume) + "/extents/" + PercentCoding.encode(extents)
       case .jobs: "/v1/jobs"
       case .job(let number): "/v1/jobs/\(number)"
+      case .scrub: "/v1/scrub"
       }
     try require(Route(path: canonical) == route, "\(path) is not the same as \(canonical)")
   }

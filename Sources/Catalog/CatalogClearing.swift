@@ -39,7 +39,10 @@ extension Catalog {
     var result: [ClosedRange<Int64>] = []
     var next: Int64 = 0
     while let key = try firstPage(from: next, database) {
-      let (volume, plane) = (MapPage.volume(ofKey: key), MapPage.plane(ofKey: key))
+      let volume = MapPage.volume(ofKey: key)
+      guard let plane = MapPage.plane(ofKey: key) else {
+        throw damaged("a page of a map makes no sense", cause: "its key is \(key)")
+      }
       let keys = MapPage.keys(of: volume, plane)
       let end = records[volume].map { keysBeyondEnd(of: $0, plane)?.lowerBound } ?? keys.lowerBound
       if let end, let stray = try firstPage(from: max(end, key), database), stray <= keys.upperBound {
@@ -203,7 +206,7 @@ extension Catalog {
       if pages == pagesMax { return key }
       pages += 1
       let volume = MapPage.volume(ofKey: key)
-      guard volumeIDs.contains(volume), MapPage.plane(ofKey: key).holdsAddresses,
+      guard volumeIDs.contains(volume), MapPage.plane(ofKey: key)?.holdsAddresses ?? false,
         !forgotten.contains(where: { $0.contains(key) })
       else { continue }
       let image = unsafe statement.blob(1)

@@ -117,6 +117,34 @@ extension Catalog {
     }
   }
 
+  /// Calls `body` with the words of a plane that may have one for most extents: first those of the pages,
+  /// then what the journal has changed since, so the last call for an extent counts.
+  ///
+  /// - Throws: `corrupt` at the first page that can not be trusted, or at a word beyond the volume's end.
+  public func replayPlane(
+    _ plane: MapPlane, of volume: VolumeRecord, _ body: (UInt64, UInt64) -> Void
+  ) throws(GnomonError) {
+    try attempting("the map of volume \(volume.name) can not be read") { database in
+      var problem: GnomonError?
+      let report = { (found: GnomonError) in problem = problem ?? found }
+      var seqs: [Int: UInt64] = [:]
+      unsafe try forEachPage(of: volume, plane, database, report) { page, seq, words in
+        seqs[page] = seq
+        for index in 0..<words.count / 8 {
+          let word = unsafe UInt64(
+            littleEndian: words.loadUnaligned(fromByteOffset: 8 * index, as: UInt64.self))
+          if word != 0 { body(UInt64(page * MapPage.entryCount + index), word) }
+        }
+      }
+      forEachRecord(of: volume, plane, in: try replayedJournal(database), report) { record in
+        if record.seq > seqs[Int(record.extent >> MapPage.entryShift)] ?? 0 {
+          body(record.extent, record.word)
+        }
+      }
+      if let problem { throw problem }
+    }
+  }
+
   private func replayedJournal(_ database: Database) throws -> JournalReplay {
     if let replay { return replay }
     var problems: [GnomonError] = []

@@ -12,22 +12,25 @@ import Primitives
 ///     16  32768  4096 words of 8 bytes (MapPlane); in the live plane 0 = unmapped
 /// ```
 ///
-/// The row's key is `volume × 2³¹ + plane × 2²⁸ + page`. It is under the checksum, so that a page in the
-/// wrong place is found. The image has one size for ever: SQLite then overwrites only those of its own pages
-/// that changed.
+/// The row's key is `volume × 2³¹ + (plane mod 8) × 2²⁸ + (plane div 8) × 2²⁷ + page`: when there were eight
+/// planes, pages had the bit that tells the ninth from the first. It is under the checksum, so that a page in
+/// the wrong place is found. The image has one size for ever: SQLite then overwrites only those of its own
+/// pages that changed.
 enum MapPage {
   static let entryCount = 4096
   static let entryShift: UInt64 = 12
   static let headerBytes = 16
   static let imageBytes = headerBytes + 8 * entryCount
-  /// Pages that a plane can have: the extents of a volume are numbered below 2⁴⁰.
-  static let countMax: UInt64 = 1 << 28
+  /// Pages that a plane can have: the extents of a volume are numbered below 2³⁹.
+  static let countMax: UInt64 = 1 << 27
   private static let planeShift: Int64 = 28
+  private static let highPlaneShift: Int64 = 27
   private static let volumeShift: Int64 = 31
 
   static func key(volume: VolumeID, _ plane: MapPlane, page: UInt64) -> Int64 {
     precondition(page < countMax)
-    return Int64(volume.rawValue) << volumeShift | Int64(plane.rawValue) << planeShift | Int64(page)
+    let (low, high) = (Int64(plane.rawValue & 7), Int64(plane.rawValue >> 3))
+    return Int64(volume.rawValue) << volumeShift | low << planeShift | high << highPlaneShift | Int64(page)
   }
 
   static func keys(of volume: VolumeID, _ plane: MapPlane) -> ClosedRange<Int64> {
@@ -36,12 +39,16 @@ enum MapPage {
 
   /// The keys of all planes.
   static func keys(of volume: VolumeID) -> ClosedRange<Int64> {
-    keys(of: volume, .live).lowerBound...keys(of: volume, .activity).upperBound
+    let first = Int64(volume.rawValue) << volumeShift
+    return first...first + (1 << volumeShift - 1)
   }
 
   static func volume(ofKey key: Int64) -> VolumeID { VolumeID(rawValue: UInt32(key >> volumeShift)) }
 
-  static func plane(ofKey key: Int64) -> MapPlane { MapPlane(rawValue: UInt8(key >> planeShift & 7))! }
+  /// The plane of a page; nil if there is no such plane.
+  static func plane(ofKey key: Int64) -> MapPlane? {
+    MapPlane(rawValue: UInt8(key >> planeShift & 7 | (key >> highPlaneShift & 1) << 3))
+  }
 
   static func page(ofKey key: Int64) -> UInt64 { UInt64(key) & (countMax - 1) }
 

@@ -6,6 +6,8 @@
 /// volumes  one row per volume; ids are never used twice (AUTOINCREMENT)
 /// journal  append-only map deltas, one row per group of changes      (layout: JournalFormat)
 /// pages    the planes of the extent map, 4096 words per row          (layout: MapPage)
+/// scrub    at most one row: the last scrub                           (ScrubRecord)
+/// scrub_findings  what it found, in order
 /// ```
 ///
 /// The map of a volume is its pages with those journal rows applied, in order, that are newer than the
@@ -63,6 +65,33 @@ enum Schema {
     """,
     """
     ALTER TABLE volumes ADD COLUMN errors TEXT NOT NULL DEFAULT 'hold';
+    """,
+    """
+    CREATE TABLE scrub(
+      only INTEGER PRIMARY KEY CHECK (only = 1),
+      scope TEXT NOT NULL,
+      end TEXT NOT NULL,
+      started INTEGER NOT NULL,
+      ended INTEGER NOT NULL,
+      whole_ended INTEGER NOT NULL,
+      bytes INTEGER NOT NULL,
+      extents INTEGER NOT NULL,
+      copies INTEGER NOT NULL,
+      bad INTEGER NOT NULL,
+      unread INTEGER NOT NULL,
+      healed INTEGER NOT NULL,
+      unhealed INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE scrub_findings(
+      number INTEGER PRIMARY KEY,
+      volume TEXT NOT NULL,
+      extent INTEGER NOT NULL,
+      store TEXT NOT NULL,
+      place INTEGER NOT NULL,
+      problem TEXT NOT NULL,
+      outcome TEXT NOT NULL,
+      reason TEXT NOT NULL
+    ) STRICT;
     """,
   ]
 

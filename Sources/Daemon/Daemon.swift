@@ -13,6 +13,7 @@ final class Daemon {
   private let listeners: Listeners
   private let reactors: [ReactorHandle]
   private let mover: Mover
+  private let scrubber: Scrubber
   private let server: HTTPServer
   private let log = Log("daemon")
 
@@ -45,9 +46,11 @@ final class Daemon {
       throw error
     }
     mover = Mover(pool, configuration.moves)
+    scrubber = Scrubber(pool, mover, configuration.scrub)
     do throws(GnomonError) {
       let control = PoolControl(
-        pool, mover, configuration: configuration, listeners: listeners.endpoints.map(\.description))
+        pool, mover, scrubber, configuration: configuration, listeners: listeners.endpoints.map(\.description)
+      )
       server = try HTTPServer(listening: configuration.api.listen, control: control)
     } catch {
       Self.stop(reactors)
@@ -56,6 +59,7 @@ final class Daemon {
       throw error
     }
     mover.start()
+    scrubber.start()
   }
 
   private static func startReactors(
@@ -141,8 +145,9 @@ final class Daemon {
   /// - Returns: whether everything was flushed.
   func shutDown() -> Bool {
     server.stop()
-    // No step of a move may be under way when the reactors end.
-    let isMoverDone = waiting("moves under way did not end in time") { mover.stop($0) }
+    // No step of a scrub or a move may be under way when the reactors end.
+    let isScrubberDone = waiting("the scrub under way did not end in time") { scrubber.stop($0) }
+    let isMoverDone = isScrubberDone && waiting("moves under way did not end in time") { mover.stop($0) }
     let reactors = reactors
     let isDrained = waiting("requests in flight did not end in time") { done in
       let left = Countdown(reactors.count, done)

@@ -18,6 +18,8 @@ final class Pool: PoolBackground {
   let session = PoolCreation.newUUID()
   let shared: SharedState
   let exports = ExportTable()
+  /// What the last scrub came to when the pool was opened; nil if there was none.
+  let lastScrub: ScrubRecord?
   let catalog: Catalog
   let catalogThread: WorkThread
   let reclaimThread: WorkThread
@@ -54,6 +56,7 @@ final class Pool: PoolBackground {
     Failpoint.poolLocked.pass()
     catalog = try Catalog(opening: directory)
     record = catalog.pool
+    lastScrub = try catalog.lastScrub()
     shared = SharedState(redirectorCount: redirectorCount)
     let opening = StoreOpening(pool: catalog.pool.uuid, session: session, absentNames: absentNames)
     let stores = try opening.open(try catalog.stores())

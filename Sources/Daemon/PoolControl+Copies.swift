@@ -117,7 +117,7 @@ extension PoolControl {
       remedy: "add one first: see `gnomon store add --help`")
   }
 
-  private func existingStore(_ name: String) throws(GnomonError) -> any Store {
+  func existingStore(_ name: String) throws(GnomonError) -> any Store {
     guard let store = pool.stores.first(where: { $0.record.name == name }) else {
       throw GnomonError(.notFound, "there is no store \(name)", remedy: "see `gnomon store list`")
     }

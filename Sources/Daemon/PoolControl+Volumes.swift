@@ -82,7 +82,10 @@ extension PoolControl {
         remedy: "repeat it with --force if that is wanted")
     }
     // What is cleared beyond the new end must not come back from a shadow; new ones are made later.
-    if tail != nil { try await mover.dropShadows(of: volume, sizeBytes / volume.extentBytes) }
+    if tail != nil {
+      try await mover.dropShadows(of: volume, sizeBytes / volume.extentBytes)
+      pool.shared.changes.unseal(sizeBytes / volume.extentBytes, of: volume.map.view)
+    }
     let cut = count..<volume.map.extentCount
     try await forgettingActivity(of: volume, from: count) { () throws(GnomonError) in
       try await flush(volume)

@@ -17,14 +17,18 @@ import Synchronization
 actor PoolControl: ControlPlane {
   let pool: Pool
   let mover: Mover
+  let scrubber: Scrubber
   let configuration: Configuration
   private let listeners: [String]
   private let turnstile = Turnstile()
   private let startedNanoseconds = MonotonicClock.nanoseconds()
 
-  init(_ pool: Pool, _ mover: Mover, configuration: Configuration, listeners: [String]) {
+  init(
+    _ pool: Pool, _ mover: Mover, _ scrubber: Scrubber, configuration: Configuration, listeners: [String]
+  ) {
     self.pool = pool
     self.mover = mover
+    self.scrubber = scrubber
     self.configuration = configuration
     self.listeners = listeners
   }

@@ -15,8 +15,8 @@ public final class ExtentMap: Sendable {
 
   private let memory: AlignedMemory
   private let marks: AlignedMemory
-  private let shadows: ShadowMap
-  private let count: Atomic<UInt64>
+  private let shadows: LeafTable
+  private let seals: LeafTable
   /// The entries, for the data path; valid as long as this object lives.
   public let view: ExtentMapView
 
@@ -32,30 +32,33 @@ public final class ExtentMap: Sendable {
       memory = try AlignedMemory(count: bytes, hugePages: hugePages)
     }
     marks = try AlignedMemory(count: VolumeMarks.bytes)
-    shadows = try ShadowMap(extentCount: extentCount, reserved: UInt64(memory.count / 8))
-    count = Atomic(extentCount)
+    let reserved = UInt64(memory.count / 8)
+    shadows = try LeafTable(wordShift: ShadowLine.wordShift, extentCount: extentCount, reserved: reserved)
+    seals = try LeafTable(wordShift: SealEntry.wordShift, extentCount: extentCount, reserved: reserved)
     unsafe view = ExtentMapView(
       base: memory.base.assumingMemoryBound(to: Atomic<UInt64>.self), volume: volume,
       extentShift: UInt8(extentBytes.trailingZeroBitCount), marks: VolumeMarks(marks.base),
-      shadows: shadows.view)
+      shadows: shadows.view, seals: seals.view)
+    view.marks.extentCount = extentCount
   }
 
   /// Extents that the volume has now.
-  public var extentCount: UInt64 { count.load(ordering: .acquiring) }
+  public var extentCount: UInt64 { view.marks.extentCount }
 
   /// Grows the map; new extents are unmapped. Fails with ENOMEM beyond the reserved address space.
   public func grow(to extentCount: UInt64) throws(SystemError) {
     guard extentCount > self.extentCount else { return }
     guard extentCount <= UInt64(memory.count / 8) else { throw SystemError("mmap", "extent map", errno: 12) }
     try shadows.grow(to: extentCount)
+    try seals.grow(to: extentCount)
     try memory.makeAccessible(Int(extentCount) * 8)
-    count.store(extentCount, ordering: .releasing)
+    view.marks.extentCount = extentCount
   }
 
   /// Forgets the extents from `extentCount` on; the caller has unmapped them.
   public func shrink(to extentCount: UInt64) {
     precondition(extentCount <= self.extentCount)
-    count.store(extentCount, ordering: .releasing)
+    view.marks.extentCount = extentCount
   }
 
   /// Lets `body` fill the raw entries, for loading; nobody else may use the map meanwhile.
@@ -92,11 +95,29 @@ public final class ExtentMap: Sendable {
 
   /// Calls `body` with every shadow: its extent, its number and where it lies.
   public func forEachShadow(_ body: (UInt64, Int, MapEntry) -> Void) {
-    shadows.view.forEachLine(extentCount) { extent, line in
+    unsafe shadows.forEachWords(extentCount) { extent, words in
+      let line = unsafe ShadowLine(words)
       for number in 0..<ShadowLine.shadowsMax where line.shadow(number).exists {
         body(extent, number, line.shadow(number).address)
       }
     }
+  }
+
+  // MARK: Seals
+
+  /// Makes room for the seal of an extent, if there is none. It costs a page for every 512 extents.
+  ///
+  /// - Throws: ENOMEM.
+  public func makeSeal(_ extent: UInt64) throws(SystemError) {
+    precondition(extent < extentCount)
+    _ = unsafe try seals.view.make(extent, SealEntry.wordShift)
+  }
+
+  /// Seals an extent as the catalog has it, or not; nobody else may use the map meanwhile.
+  public func loadSeal(_ extent: UInt64, _ seal: SealEntry) throws(SystemError) {
+    if seal.isSealed { try makeSeal(extent) }
+    view.setSeal(extent, seal)
+    view.setClosed(extent, seal.isSealed)
   }
 
   // MARK: Whole maps
@@ -140,6 +161,15 @@ public final class ExtentMap: Sendable {
     }
   }
 
+  /// The first extent that is sealed, as the catalog was loaded, but not mapped.
+  public func firstStraySeal() -> UInt64? {
+    var stray: UInt64?
+    unsafe seals.forEachWords(extentCount) { extent, _ in
+      if stray == nil, view.seal(extent).isSealed, !view.entry(extent).isMapped { stray = extent }
+    }
+    return stray
+  }
+
   /// Unmaps extents from the front of a range, without a journal: the catalog has forgotten them, and nobody
   /// uses them. They may lie beyond an end that the map was shrunk to.
   ///
@@ -155,6 +185,7 @@ public final class ExtentMap: Sendable {
       if entry.isMapped {
         entries.append(entry.address)
         view.reset(extent)
+        view.setSeal(extent, .open)
       }
       // Also without a shadow: that the extent is active must not outlive what the catalog says of it.
       if let line = view.shadowLine(extent) {

@@ -16,24 +16,25 @@ public struct ExtentMapView: BitwiseCopyable, @unchecked Sendable {
   public let extentShift: UInt8
   /// What of the volume is not durable yet.
   public let marks: VolumeMarks
-  @usableFromInline let shadows: ShadowMapView
+  @usableFromInline let shadows: LeafTableView
+  let seals: LeafTableView
 
-  @inlinable
   init(
     base: UnsafeMutablePointer<Atomic<UInt64>>, volume: VolumeID, extentShift: UInt8, marks: VolumeMarks,
-    shadows: ShadowMapView
+    shadows: LeafTableView, seals: LeafTableView
   ) {
     unsafe self.base = base
     self.volume = volume
     self.extentShift = extentShift
     self.marks = marks
     self.shadows = shadows
+    self.seals = seals
   }
 
   /// A view of no map, for entries of a slab that are not in use.
   public static let none = unsafe ExtentMapView(
     base: .allocate(capacity: 1), volume: VolumeID(rawValue: 0), extentShift: 0, marks: .none,
-    shadows: ShadowMapView(directory: .allocate(capacity: 1)))
+    shadows: .none, seals: .none)
 
   /// Whether this is the view of no map.
   public var isNone: Bool { volume.rawValue == 0 }
@@ -65,18 +66,21 @@ public struct ExtentMapView: BitwiseCopyable, @unchecked Sendable {
   /// What is known of the extent's shadows; nil if its entry says that it has none.
   @inlinable
   public func shadows(of extent: UInt64, _ entry: MapEntry) -> ShadowLine? {
-    entry.isShadowed ? shadows.line(extent) : nil
+    entry.isShadowed ? shadowLine(extent) : nil
   }
 
   /// What is known of the extent's shadows, whether or not it has any; nil if it never had.
   @inlinable
-  public func shadowLine(_ extent: UInt64) -> ShadowLine? { shadows.line(extent) }
+  public func shadowLine(_ extent: UInt64) -> ShadowLine? {
+    guard let words = unsafe shadows.words(extent, ShadowLine.wordShift) else { return nil }
+    return unsafe ShadowLine(words)
+  }
 
   /// What is known of the extent's shadows; made if nothing was. It costs a page for every 64 extents.
   ///
   /// - Throws: ENOMEM.
   public func makeShadowLine(_ extent: UInt64) throws(SystemError) -> ShadowLine {
-    try shadows.makeLine(extent)
+    unsafe ShadowLine(try shadows.make(extent, ShadowLine.wordShift))
   }
 
   /// Says whether the extent has shadows. Before the first one appears, no writer may be in flight that does
@@ -134,6 +138,11 @@ public struct ExtentMapView: BitwiseCopyable, @unchecked Sendable {
   @inlinable
   public func clearRanged(_ extent: UInt64) {
     _ = unsafe base[Int(extent)].bitwiseAnd(~MapEntry.ranged, ordering: .sequentiallyConsistent)
+  }
+
+  /// Has the next writer open the extent, or not.
+  public func setClosed(_ extent: UInt64, _ isClosed: Bool) {
+    update(extent) { isClosed ? $0 | MapEntry.closed : $0 & ~MapEntry.closed }
   }
 
   /// Unmaps an extent that nobody uses.

@@ -46,6 +46,8 @@ public struct ShadowLine: BitwiseCopyable, @unchecked Sendable {
   /// Shadows that an extent can have.
   public static let shadowsMax = 3
   @usableFromInline static let wordCount = 8
+  /// log2 of `wordCount`.
+  @usableFromInline static let wordShift: UInt64 = 3
   @usableFromInline static let activityIndex = 6
   @usableFromInline static let activeBit: UInt64 = 1
   @usableFromInline static let activatingBit: UInt64 = 2

@@ -20,7 +20,8 @@ public struct VolumeMarks: BitwiseCopyable, @unchecked Sendable {
   @usableFromInline static let copiesIndex = storeCount + 2
   @usableFromInline static let failsIndex = storeCount + 3
   @usableFromInline static let acrossIndex = storeCount + 4
-  static let bytes = (storeCount + 5) * MemoryLayout<UInt64>.size
+  private static let extentsIndex = storeCount + 5
+  static let bytes = (storeCount + 6) * MemoryLayout<UInt64>.size
 
   /// - Parameter memory: zeros, as many as `bytes` says.
   init(_ memory: UnsafeMutableRawPointer) {
@@ -82,6 +83,12 @@ public struct VolumeMarks: BitwiseCopyable, @unchecked Sendable {
   @inlinable public var failsAtOnce: Bool {
     get { unsafe words[Self.failsIndex].load(ordering: .relaxed) != 0 }
     nonmutating set { unsafe words[Self.failsIndex].store(newValue ? 1 : 0, ordering: .relaxed) }
+  }
+
+  /// Extents that the volume has now.
+  public internal(set) var extentCount: UInt64 {
+    get { unsafe words[Self.extentsIndex].load(ordering: .acquiring) }
+    nonmutating set { unsafe words[Self.extentsIndex].store(newValue, ordering: .releasing) }
   }
 
   /// Map changes of the volume that the catalog does not have.

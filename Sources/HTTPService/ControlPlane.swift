@@ -33,6 +33,13 @@ public protocol ControlPlane: Sendable {
   func jobs() async throws(GnomonError) -> JobList
   /// Begins a job; refused with `conflict` if none of its moves can be made.
   func beginJob(_ request: MoveRequest) async throws(GnomonError) -> JobInfo
+  /// How the scrub under way is doing, and what the last one came to.
+  func scrub() async throws(GnomonError) -> ScrubInfo
+  /// Begins a scrub; refused with `conflict` while one is under way.
+  func beginScrub(_ request: ScrubRequest) async throws(GnomonError) -> ScrubInfo
+  /// Has the scrub under way end; refused with `conflict` if there is none.
+  func stopScrub() async throws(GnomonError) -> ScrubInfo
+
   /// Has a job end; what it has moved stays moved.
   func cancelJob(_ number: Int) async throws(GnomonError) -> JobInfo
 }

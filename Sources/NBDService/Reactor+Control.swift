@@ -34,6 +34,20 @@ extension Reactor {
     controlMoves[index] = ControlMove(volume: volume, done: done)
   }
 
+  func scan(
+    _ scan: Scan, _ volume: Volume, _ extent: UInt64,
+    _ done: @escaping @Sendable (ScanOutcome, UInt64) -> Void
+  ) {
+    let request = Request(
+      view: volume.map.view, offset: extent * volume.extentBytes, length: volume.extentBytes, flags: [],
+      cookie: 0, owner: Self.controlOwner, volumeBytes: 0)
+    guard let index = redirector.scan(scan, request) else {
+      done(.busy, 0)
+      return
+    }
+    controlScans[index] = ControlScan(volume: volume, done: done)
+  }
+
   /// An operation of the control plane has ended.
   func finishForControl(_ operation: UInt32) {
     if let flush = controlFlushes.removeValue(forKey: operation) {
@@ -41,6 +55,9 @@ extension Reactor {
     } else if let move = controlMoves.removeValue(forKey: operation) {
       let (outcome, bytes) = redirector.moveOutcome(operation)
       move.done(outcome, bytes)
+    } else if let scan = controlScans.removeValue(forKey: operation) {
+      let (outcome, bytes) = redirector.scanOutcome(operation)
+      scan.done(outcome, bytes)
     }
     redirector.release(operation)
     hasReleased = true
@@ -57,4 +74,10 @@ struct ControlFlush {
 struct ControlMove {
   let volume: Volume
   let done: @Sendable (MoveOutcome, UInt64) -> Void
+}
+
+/// A step of a scan, likewise.
+struct ControlScan {
+  let volume: Volume
+  let done: @Sendable (ScanOutcome, UInt64) -> Void
 }

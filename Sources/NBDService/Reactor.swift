@@ -67,6 +67,7 @@ final class Reactor {
   var controlFlushes: [UInt32: ControlFlush] = [:]
   /// Steps of moves that the control plane waits for.
   var controlMoves: [UInt32: ControlMove] = [:]
+  var controlScans: [UInt32: ControlScan] = [:]
   var shutDownDone: (@Sendable () -> Void)?
   var isShuttingDown = false
   private var isStopping = false
@@ -313,6 +314,7 @@ final class Reactor {
     case .flush(let volume, let done): flushForControl(volume, done)
     case .move(let step, let volume, let extent, let target, let done):
       move(step, volume, extent, target, done)
+    case .scan(let scan, let volume, let extent, let done): self.scan(scan, volume, extent, done)
     case .endActivity(let done):
       redirector.sweepActivity(all: true)
       done()

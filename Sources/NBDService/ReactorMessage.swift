@@ -23,6 +23,8 @@ public enum ReactorMessage: Sendable {
   case flush(Volume?, done: @Sendable (NBDErrno?) -> Void)
   /// Take a step of a move, for the control plane.
   case move(MoveStep, Volume, extent: UInt64, target: StoreID, done: @Sendable (MoveOutcome, UInt64) -> Void)
+  /// Take a step of reading a copy for its checksum, for the control plane.
+  case scan(Scan, Volume, extent: UInt64, done: @Sendable (ScanOutcome, UInt64) -> Void)
   /// Take all extents that are at rest out of the activity log; then call back.
   case endActivity(@Sendable () -> Void)
   /// Finish what is in flight, refuse the rest, close all connections; then call back.

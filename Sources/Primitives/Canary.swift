@@ -52,6 +52,12 @@ public enum Canary: UInt8, CaseIterable, Sendable {
   case forgetsSkippedStores
   /// After a crash, an extent whose copies may differ is believed to be equal.
   case trustsActiveExtents
+  /// A write opens a sealed extent, and the catalog keeps its seal.
+  case keepsSealAcrossWrites
+  /// A write opens a sealed extent before the catalog has forgotten the seal.
+  case writesBeforeUnsealing
+  /// An extent is sealed although somebody has written to it while it was read.
+  case sealsWhatHasChanged
 
   /// The canary of that name; nil if there is none.
   public init?(name: String) {

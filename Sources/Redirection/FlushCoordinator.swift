@@ -79,6 +79,14 @@ final class FlushCoordinator: Sendable {
   /// committed.
   var rounds: (begun: UInt64, ended: UInt64) { state.withLock { ($0.begun, $0.ended) } }
 
+  /// Whether no round is running, and there is nothing for another one: everything that has been written is
+  /// durable, where that is still possible, and the catalog has all changes.
+  var isClean: Bool {
+    state.withLock { state in
+      !state.isRunning && !stores.isAnyDirty && changes.isEmpty && !stores.isAnySynchronizingLate
+    }
+  }
+
   /// Why the last round could not commit its map changes; nil if it could.
   var lastCommitError: NBDErrno? { state.withLock { $0.lastCommitError } }
 

@@ -19,12 +19,15 @@ extension MapChanges {
   /// The catalog is to know that copies of the extent may differ (invariant 5), unless it is on its way
   /// already. The next flush tells it.
   func beginActivity(_ extent: UInt64, of view: ExtentMapView, _ line: ShadowLine) {
-    state.withLock { state in
-      guard !line.isActive, !line.isActivating else { return }
-      activity.insert(ActivityLog.ActiveExtent(view: view, extent: extent))
-      line.beginActivity()
-      state.pending.append(extent, of: view, .activity, 1)
-    }
+    state.withLock { beginActivity(extent, of: view, line, &$0) }
+  }
+
+  /// Likewise, for whoever has the changes at hand.
+  func beginActivity(_ extent: UInt64, of view: ExtentMapView, _ line: ShadowLine, _ state: inout State) {
+    guard !line.isActive, !line.isActivating else { return }
+    activity.insert(ActivityLog.ActiveExtent(view: view, extent: extent))
+    line.beginActivity()
+    state.pending.append(extent, of: view, .activity, 1)
   }
 
   /// The copies are equal again, or the catalog is told what they lack: then it need not suspect them. The
@@ -170,7 +173,7 @@ extension MapChanges {
 }
 
 extension MapChanges.State {
-  fileprivate mutating func miss(
+  mutating func miss(
     _ parts: UInt64, _ line: ShadowLine, _ extent: UInt64, of view: ExtentMapView,
     where lacks: (MapEntry) -> Bool
   ) {
@@ -183,7 +186,7 @@ extension MapChanges.State {
     }
   }
 
-  fileprivate mutating func promote(
+  mutating func promote(
     _ number: Int, _ line: ShadowLine, _ extent: UInt64, of view: ExtentMapView, oldLacks parts: UInt64
   ) {
     let old = view.entry(extent).address

@@ -139,6 +139,7 @@ public final class MapChanges: Sendable {
     guard entry.isMapped else { return .done }
     return state.withLock { state in
       if state.isFull(limit) { return .full }
+      state.dropSeal(extent, of: view)
       view.setAddress(extent, .unmapped)
       state.pending.append(extent, of: view, .live, 0)
       state.pending.retire(entry, of: view)
@@ -260,6 +261,7 @@ public final class MapChanges: Sendable {
       for (delta, view) in zip(state.cut.deltas, state.cut.views) {
         if delta.plane == .live { view.markCommitted(delta.extent, delta.entry) }
         if delta.plane == .activity, delta.word == 1 { view.shadowLine(delta.extent)?.becomeActive() }
+        if delta.plane == .seal { state.sealCommitted(delta.extent, of: view) }
         view.marks.changeEnded()
       }
       if !state.cut.retired.isEmpty { giveUp(state.cut.retired) }

@@ -8,6 +8,8 @@ public enum OperationKind: UInt8, Sendable {
   case read, write, trim, zero, flush
   /// A step of a move (`MoveStep`).
   case move
+  /// Reading a part of a copy for its checksum (`Scan`).
+  case scan
   /// Not I/O: an answer that is known already, an error or the content of the buffer.
   case answer
 }
@@ -60,7 +62,7 @@ enum Step: UInt8 {
   case transferring
   /// Waits for its pieces.
   case joining
-  /// Waits for the flush that tells the catalog that copies may differ.
+  /// Waits for the flush that tells the catalog that copies may differ, or to forget a seal.
   case activating
   /// Waits for a flush.
   case flushing
@@ -154,6 +156,9 @@ public struct Operation {
   var isReleased: Bool
   /// Of a move.
   var move: MoveState
+  /// Of a scan.
+  var scan: Scan
+  var scanOutcome: ScanOutcome
 
   static let none = UInt32.max
 

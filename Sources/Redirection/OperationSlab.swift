@@ -91,6 +91,8 @@ extension Operation {
     holds = 0
     isReleased = false
     move = MoveState()
+    scan = Scan()
+    scanOutcome = .void
   }
 }
 

@@ -138,6 +138,8 @@ extension Redirector {
     guard unsafe op.pointee.copies.count > 1 else { return false }
     let bad = unsafe op.pointee.copies[0]
     noteUnreadable(index, extent, bad)
+    // If that was the live copy, the catalog does not know yet which one is.
+    unsafe op.pointee.isSelfDurable = false
     unsafe op.pointee.copies.remove(in: bad.store)
     unsafe op.pointee.skipsCopies = true
     unsafe choose(op.pointee.copies[0], for: index)
@@ -224,7 +226,7 @@ extension Redirector {
     shared.changes.beginActivity(extent, of: view, line)
     if Canary.writesBeforeActivity.isOut {
       line.becomeActive()
-      tryPart(index)
+      unsafe op.pointee.kind == .move ? tryMove(index) : tryPart(index)
       return
     }
     unsafe op.pointee.step = .activating
@@ -251,6 +253,7 @@ extension Redirector {
     guard shared.changes.activity.count > 0, all || !shared.changes.isFull else { return }
     if all && shared.stores.isAnyLateOrBehind { return }
     let rounds = shared.flushes.rounds
+    let isClean = shared.flushes.isClean
     shared.changes.activity.sweep(all: all) { active in
       guard let line = active.view.shadowLine(active.extent), line.isActive || line.isActivating else {
         return true
@@ -262,8 +265,9 @@ extension Redirector {
           active.quietSince = rounds.begun
           return false
         }
-        // What the copies were written last is durable once a round has ended that began after it.
-        guard rounds.ended > quiet else { return false }
+        // What the copies were written last is durable once a round has ended that began after it, or if
+        // there was nothing left for another round.
+        guard rounds.ended > quiet || isClean else { return false }
       }
       return endActivity(active, line)
     }

@@ -70,9 +70,9 @@ extension Redirector {
     }
     enterGracePeriod(index)
     let entry = view.pin(extent)
-    if entry.isGated {
+    if entry.stopsWriters {
       unpin(index, extent)
-      park(index)
+      if entry.isGated { park(index) } else { open(index, extent) }
       return
     }
     guard entry.isMapped else {

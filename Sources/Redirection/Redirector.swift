@@ -357,7 +357,7 @@ public final class Redirector {
       switch unsafe op.pointee.step {
       case .preparing: .prepare
       case .readingEdges: .read
-      default: unsafe op.pointee.kind == .read ? .read : .write
+      default: unsafe op.pointee.kind == .read || op.pointee.kind == .scan ? .read : .write
       }
     // There is another way to make zeros; whoever asked goes on with it.
     if unsafe result == -StoreErrno.notSupported && (kind == .prepare || op.pointee.kind == .zero) { return }
@@ -379,6 +379,7 @@ public final class Redirector {
       switch unsafe op.pointee.kind {
       case .read: finishRead(index)
       case .move: advanceFilling(index)
+      case .scan: advanceScan(index)
       default: advanceTransfer(index)
       }
     case .readingEdges: mergeEdges(index)

@@ -248,6 +248,11 @@ final class SimulatedReactor {
         release(operation)
         continue
       }
+      if let scrub = WorldScrub.number(ofOwner: owner) {
+        world.scanEnded(scrub, redirector.scanOutcome(operation).outcome)
+        release(operation)
+        continue
+      }
       reply(world.connections[Int(owner)], operation)
     }
   }

@@ -130,6 +130,12 @@ package final class SimulatedStore {
     unsafe memcpy(live, durable, count)
   }
 
+  /// A bit of a byte changes for good, and nobody is told.
+  package func flipBit(_ offset: Int) {
+    unsafe (live + offset).storeBytes(of: (live + offset).load(as: UInt8.self) ^ 1, as: UInt8.self)
+    unsafe (durable + offset).storeBytes(of: (durable + offset).load(as: UInt8.self) ^ 1, as: UInt8.self)
+  }
+
   /// Everything is garbage again.
   package func wipe() {
     dirtyBlocks.forEach(forget)

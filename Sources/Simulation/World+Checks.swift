@@ -8,6 +8,7 @@ import Redirection
 extension World {
   /// What every cell holds after a crash must be among what it may hold.
   func verifyRecovered() throws {
+    if isRotten { return }
     let recovery = model.beginRecovery()
     for number in volumes.indices {
       try forEachStoredExtent(number) { first, values in
@@ -23,6 +24,7 @@ extension World {
       }
     }
     try verifyShadows()
+    try verifySeals()
     if plan.cutsPowerInCatalog && generator.chance(4) { try verifyDamageIsNoticed() }
   }
 
@@ -89,6 +91,7 @@ extension World {
     }
     try verifySlots()
     try verifyShadows()
+    try verifySeals()
     for number in volumes.indices {
       let issue = model.tick()
       try forEachStoredExtent(number) { first, values in

@@ -45,6 +45,7 @@ extension World {
     requestsLeft = 0
     try restart()
     try verifyAtRest()
+    if plan.seals > 0 { try sufferRot() }
   }
 
   /// Clients connect, after every start.

@@ -36,7 +36,9 @@ extension World {
     let entry = map.view.entry(extent)
     let id = volumes[volume].record.id
     // One move an extent at a time, as the mover has it.
-    let isTaken = moves.contains { $0.move.volume == id && $0.move.extent == extent }
+    let isTaken =
+      moves.contains { $0.move.volume == id && $0.move.extent == extent }
+      || scrubs.contains { $0.volume == volume && $0.extent == extent }
     guard !isTaken, entry.isMapped, (try? map.makeShadowLine(extent)) != nil else {
       planMove()
       return
@@ -84,7 +86,7 @@ extension World {
     let delay = isTriedAgain ? latency(1_000_000, 20_000_000) : latency(1_000, 500_000)
     after(delay, "step", UInt64(number)) { [self] in
       guard let index = moves.firstIndex(where: { $0.number == number }) else { return }
-      if plan.moves > 0 && generator.chance(50) { moves[index].course.cancel() }
+      if plan.moves > 0 && !isRotten && generator.chance(50) { moves[index].course.cancel() }
       guard let (step, target) = moves[index].course.next else { return endMove(index) }
       let move = moves[index].move
       let volume = volumes[Int(move.volume.rawValue) - 1]
@@ -119,7 +121,12 @@ extension World {
 
   private func endMove(_ index: Int) {
     let move = moves.remove(at: index)
-    moveEnds[move.number] = (move.course.end ?? .cancelled, move.bytes)
+    let end = move.course.end ?? .cancelled
+    moveEnds[move.number] = (end, move.bytes)
+    if let scrub = scrubs.firstIndex(where: { $0.move == move.number }) {
+      moveEnded(end, ofScrub: scrub)
+      return
+    }
     if plan.moves > 0 { planMove() }
   }
 
@@ -166,7 +173,7 @@ extension World {
     }
   }
 
-  private func read(_ copy: MapEntry, _ volume: WorldVolume, into buffer: UnsafeMutableRawPointer) {
+  func read(_ copy: MapEntry, _ volume: WorldVolume, into buffer: UnsafeMutableRawPointer) {
     let store = stores[Int(copy.store.rawValue)]
     unsafe store.disk.read(
       Int(store.dataOffset + copy.slot * volume.extentBytes), Int(volume.extentBytes), into: buffer)

@@ -47,6 +47,13 @@ package final class World {
   var nextMoveNumber = 0
   /// How moves have ended, by number.
   var moveEnds: [Int: (MoveCourse.End, UInt64)] = [:]
+  /// Extents that are being sealed or scrubbed.
+  var scrubs: [WorldScrub] = []
+  var nextScrubNumber = 0
+  /// What scrubs have found.
+  var scrubFindings: [(volume: Int, extent: UInt64, finding: ScrubCourse.Finding)] = []
+  /// Bits of copies have flipped: reads may return anything.
+  var isRotten = false
   /// Takes finished operations instead of their connections.
   package var onFinished: ((Redirector, UInt32) -> Void)?
 
@@ -80,6 +87,12 @@ package final class World {
     package var restarts = 0
     /// Steps of moves.
     package var moveSteps = 0
+    /// Steps of reading extents for their checksums.
+    package var scanSteps = 0
+    /// Extents that were sealed, and scrubbed; bad copies that were healed.
+    package var seals = 0
+    package var scrubs = 0
+    package var healed = 0
     /// Stores that went away.
     package var outages = 0
     /// What was done without what took too long.
@@ -103,6 +116,10 @@ package final class World {
       crashes += other.crashes
       restarts += other.restarts
       moveSteps += other.moveSteps
+      scanSteps += other.scanSteps
+      seals += other.seals
+      scrubs += other.scrubs
+      healed += other.healed
       outages += other.outages
       missed.add(other.missed)
       events += other.events
@@ -197,7 +214,8 @@ package final class World {
       }
     }
     return "redirectors \(parked), extents \(held), changes \(shared.changes.pendingCount), "
-      + "slots on their way \(shared.reclaimer.pendingCount)"
+      + "slots on their way \(shared.reclaimer.pendingCount), "
+      + "jobs \(jobs.map { "\($0.directive.kind)" })"
   }
 
   func post(_ message: WorldMessage, to number: Int) {
@@ -217,6 +235,7 @@ package final class World {
     currentLife = opened
     for number in 0..<plan.redirectors where plan.flushInterval > 0 { tick(number) }
     for _ in 0..<plan.moves { planMove() }
+    for _ in 0..<plan.seals { planSeal() }
     planOutage()
     for store in awayStores.sorted() { planReturn(of: store) }
     fileSystem.disk.faults = faults
@@ -268,6 +287,7 @@ package final class World {
     queue.removeAll()
     jobs.removeAll()
     moves.removeAll()
+    scrubs.removeAll()
     held.removeAll()
     for connection in connections { connection.isClosed = true }
     connections.removeAll()

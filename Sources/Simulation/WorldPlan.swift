@@ -37,6 +37,8 @@ package struct WorldPlan {
 
   /// Moves of copies that go on at the same time.
   package var moves = 0
+  /// Extents that are sealed or scrubbed at the same time.
+  package var seals = 0
 
   package init() {}
 
@@ -90,5 +92,8 @@ package struct WorldPlan {
       if moves == 0 && generator.chance(2) { moves = 1 + generator.below(6) }
     }
     if stores.count > 1 && generator.chance(2) { copies = 2 + generator.below(3) }
+    // Reads that hang keep slots from coming back; with few allowed on their way, moves would use them up.
+    let isStarved = faults.hang > 0 && waitingMax < MapChanges.waitingMax
+    if generator.chance(2) && !isStarved { seals = 1 + generator.below(4) }
   }
 }

@@ -103,6 +103,7 @@ public struct PoolCheck: ~Copyable {
       for problem in problems { report.add(problem) }
       unsafe checkEntries(UnsafeBufferPointer(entries), of: volume)
       unsafe try checkShadows(of: volume, live: UnsafeBufferPointer(entries))
+      unsafe try checkSeals(of: volume, live: UnsafeBufferPointer(entries))
       withExtendedLifetime(memory) {}
     }
   }
@@ -178,7 +179,7 @@ public struct PoolCheck: ~Copyable {
   private mutating func takeShadow(
     _ entry: MapEntry, beside live: MapEntry, _ stores: inout Set<StoreID>, _ volume: VolumeRecord
   ) -> String? {
-    guard entry.isMapped, entry.rawValue <= MapEntry.addressMask else { return "is mapped to nowhere" }
+    guard entry.isMapped, entry == entry.address else { return "is mapped to nowhere" }
     guard live.isMapped else { return "has no live copy" }
     guard let usage = usages.first(where: { $0.record.id == entry.store }) else {
       return "is in store \(entry.store.rawValue), which does not exist"
@@ -193,6 +194,22 @@ public struct PoolCheck: ~Copyable {
     return nil
   }
 
+  /// A seal of nothing would be taken for that of what is written next.
+  private mutating func checkSeals(
+    of volume: VolumeRecord, live: UnsafeBufferPointer<UInt64>
+  ) throws(GnomonError) {
+    var problems: [GnomonError] = []
+    let words = try catalog.inspectPlane(.seal, of: volume) { problem in
+      if problems.count <= CheckReport.problemsMax { problems.append(problem) }
+    }
+    for problem in problems { report.add(problem) }
+    for (extent, _) in words where unsafe !MapEntry(rawValue: live[Int(extent)]).isMapped {
+      report.add(
+        .error, "extent \(extent) of volume \(volume.name) is sealed but has no live copy",
+        remedy: Self.lost)
+    }
+  }
+
   private static let lost = "restore catalog.db and the stores from the same backup"
 
   /// Mapped extents by store, and the first entries that are neither mapped nor empty.
@@ -204,7 +221,7 @@ public struct PoolCheck: ~Copyable {
         let word = unsafe entries[index]
         if word == 0 { continue }
         let entry = MapEntry(rawValue: word)
-        if entry.isMapped, word <= MapEntry.addressMask {
+        if entry.isMapped, entry == entry.address {
           unsafe counts[Int(entry.store.rawValue)] += 1
         } else if malformed.count <= CheckReport.problemsMax {
           malformed.append(index)

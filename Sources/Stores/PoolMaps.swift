@@ -30,6 +30,7 @@ public struct PoolMaps: Sendable {
       }
       var volume = Volume(record: record, map: map)
       try volume.loadShadows(from: catalog)
+      try volume.loadSeals(from: catalog)
       volumes.append(volume)
     }
   }
@@ -127,12 +128,29 @@ extension PoolMaps.Volume {
     }
   }
 
+  /// Reads what extents at rest hold.
+  fileprivate mutating func loadSeals(from catalog: Catalog) throws(GnomonError) {
+    var failure: SystemError?
+    try catalog.replayPlane(.seal, of: record) { extent, word in
+      do throws(SystemError) {
+        try map.loadSeal(extent, SealEntry(rawValue: word))
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { try withMemory { () throws(SystemError) in throw failure } }
+    guard let stray = map.firstStraySeal() else { return }
+    throw GnomonError(
+      .corrupt, "extent \(stray) of volume \(record.name) is sealed but has no live copy",
+      remedy: "see the whole damage with `gnomon check`")
+  }
+
   private func withMemory(_ body: () throws(SystemError) -> Void) throws(GnomonError) {
     do throws(SystemError) {
       try body()
     } catch {
       throw GnomonError(
-        .system, "no memory for the shadows of volume \(record.name)", cause: error.description)
+        .system, "no memory for the shadows and seals of volume \(record.name)", cause: error.description)
     }
   }
 }

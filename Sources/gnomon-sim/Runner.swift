@@ -92,6 +92,7 @@ enum Runner {
   private static func describe(_ figures: World.Figures, worlds: Int) -> String {
     "\(worlds) worlds, \(figures.requests) requests (\(figures.errors) errors), \(figures.events) events, "
       + "\(figures.crashes) power cuts, \(figures.restarts) restarts, \(figures.moveSteps) steps of moves, "
+      + "\(figures.seals) seals, \(figures.scrubs) scrubs of extents, \(figures.healed) copies healed, "
       + "\(figures.outages) outages, "
       + "\(figures.missedDeadlines), "
       + "\(figures.nanoseconds / 1_000_000_000) s of virtual time"

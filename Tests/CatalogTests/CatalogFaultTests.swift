@@ -135,7 +135,7 @@ struct CatalogFaultTests {
       "ALTER TABLE stores DROP COLUMN draining; ALTER TABLE volumes DROP COLUMN copies;"
         + "ALTER TABLE volumes DROP COLUMN across; ALTER TABLE volumes DROP COLUMN protection;"
         + "ALTER TABLE volumes DROP COLUMN errors;"
-        + "PRAGMA user_version = 1")
+        + "DROP TABLE scrub; DROP TABLE scrub_findings; PRAGMA user_version = 1")
     let refusal = gnomonError { _ = try Catalog(opening: pool.directory, readOnly: true) }
     #expect(refusal?.message.contains("older Gnomon") == true)
     let catalog = try pool.open()

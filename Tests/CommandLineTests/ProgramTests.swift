@@ -214,6 +214,34 @@ import Testing
     }
   }
 
+  @Test func aScrubIsWaitedForAndShown() async throws {
+    try await withServer { pool in
+      #expect(run("scrub", "--pool", pool).output == "sealed: 4 MiB of 5 MiB in use\nlast: none yet\n")
+      #expect(run("scrub", "stop", "--pool", pool).status == 4)
+      let (output, errors) = (Sink(), Sink())
+      var context = CommandContext(
+        environment: ["GNOMON_POOL": pool], output: output.output, errors: errors.output, offline: offline)
+      context.isTerminal = true
+      // One copy was not healed.
+      #expect(Program(context: context).run(["scrub", "start", "disk0", "--wait"]) == .failure)
+      #expect(control.scrubRequest == ScrubRequest(volume: "disk0"))
+      #expect(
+        output.text.withLock { $0 } == """
+          sealed: 4 MiB of 5 MiB in use
+          last: volume disk0, complete 2026-09-21 14:14 UTC, after 1 min 30 s: \
+          8 MiB read, 7 copies, 2 bad, 1 unreadable, 2 healed, 1 not
+          VOLUME  EXTENT  STORE     PLACE  PROBLEM  OUTCOME   REASON
+          disk0        7  slow    8388608  differs  healed    -
+          disk0        9  fast   10485760  differs  unhealed  no copy holds what was sealed
+
+          """)
+      let line =
+        "volume disk0, 8 MiB read, 7 copies, 2 bad, 1 unreadable, 2 healed, 1 not, 2 MiB/s, 4 MiB left, 2 s"
+      #expect(errors.text.withLock { $0 } == "\r\(line)\u{1B}[K\r\u{1B}[K")
+      #expect(run("scrub", "status", "--pool", pool).output.contains("no copy holds"))
+    }
+  }
+
   /// Lines in a log; on a terminal one line that is written again, and cleared at the end.
   @Test(arguments: [false, true]) func aDrainIsWaitedFor(isTerminal: Bool) async throws {
     try await withServer { pool in

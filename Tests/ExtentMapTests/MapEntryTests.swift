@@ -7,7 +7,7 @@ import Testing
   @Test func theWordIsCutWithoutGapsOrOverlap() {
     let parts = [
       MapEntry.addressMask, MapEntry.writersMask, MapEntry.ranged, MapEntry.uncommitted, MapEntry.shadowed,
-      MapEntry.gate,
+      MapEntry.gate, MapEntry.closed,
     ]
     #expect(parts.reduce(0, ^) == .max && parts.reduce(0, |) == .max)
     #expect(MapEntry.writersMask / MapEntry.oneWriter == UInt64(MapEntry.writersMax))
@@ -15,7 +15,7 @@ import Testing
 
   @Test func addressesReadBack() {
     var generator = SeededGenerator(seed: 3)
-    let slots: [UInt64] = [0, 1, (1 << 38) - 2] + (0..<200).map { _ in generator.next() >> 27 }
+    let slots: [UInt64] = [0, 1, (1 << 37) - 2] + (0..<200).map { _ in generator.next() >> 28 }
     for slot in slots {
       let store = StoreID(rawValue: UInt8(truncatingIfNeeded: generator.next()))
       let entry = MapEntry(store: store, slot: slot)
@@ -36,7 +36,7 @@ import Testing
 
   @Test func aSlotThatDoesNotFitTraps() async {
     await #expect(processExitsWith: .failure) {
-      _ = MapEntry(store: StoreID(rawValue: 0), slot: (1 << 38) - 1)
+      _ = MapEntry(store: StoreID(rawValue: 0), slot: (1 << 37) - 1)
     }
   }
 }

@@ -42,7 +42,7 @@ struct SlotAllocatorTests {
     #expect(allocator.markUsed(slot: 70, slotBytes: mebibyte))
     #expect(!allocator.markUsed(slot: 70, slotBytes: mebibyte))
     #expect(!allocator.markUsed(slot: 192, slotBytes: mebibyte))
-    #expect(!allocator.markUsed(slot: (1 << 38) - 2, slotBytes: 64 << 10))
+    #expect(!allocator.markUsed(slot: (1 << 37) - 2, slotBytes: 64 << 10))
     #expect(!allocator.markUsed(slot: 1, slotBytes: 64 * mebibyte))
     #expect(allocator.markUsed(slot: 2, slotBytes: 64 * mebibyte))
     #expect(allocator.usedBytes == 65 * mebibyte)

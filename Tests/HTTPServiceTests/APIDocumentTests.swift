@@ -18,7 +18,11 @@ import Testing
       let request = HTTPRequest(
         method: call.method, path: call.path, contentType: call.body == nil ? nil : "application/json",
         body: Array((call.body ?? "").utf8))
-      let response = await APIHandler(control: FakeControlPlane()).answer(request)
+      let control = FakeControlPlane()
+      if call.path == "/v1/scrub", call.method != "POST" {
+        _ = try await control.beginScrub(ScrubRequest(volume: "disk0"))
+      }
+      let response = await APIHandler(control: control).answer(request)
       #expect(response.status == call.status, "\(call.method) \(call.path)")
       text += "\n### `\(call.method) \(call.pattern)`\n\n\(call.summary)\n"
       if let body = call.body {
@@ -129,6 +133,21 @@ import Testing
     Call(
       method: "DELETE", path: "/v1/jobs/1", pattern: "/v1/jobs/{number}",
       summary: "Has a job end; what it has moved stays moved.", status: 200),
+    Call(
+      method: "POST", path: "/v1/scrub", pattern: "/v1/scrub",
+      summary:
+        "Begins a scrub: of the extents of a `volume`, of the copies in a `store`, of both, or without "
+        + "either of everything. Refused with 409 while one is under way.",
+      body: #"{"volume":"disk0"}"#, status: 201),
+    Call(
+      method: "GET", path: "/v1/scrub", pattern: "/v1/scrub",
+      summary:
+        "How the scrub under way is doing (`running`), and what the last one came to (`last`), also if that "
+        + "was before the daemon was started. `end` is `complete`, `stopped` or `interrupted`; a finding's "
+        + "`problem` is `differs` or `unreadable`, its `outcome` `healed` or `unhealed`.", status: 200),
+    Call(
+      method: "DELETE", path: "/v1/scrub", pattern: "/v1/scrub",
+      summary: "Has the scrub under way end. Refused with 409 if there is none.", status: 200),
   ]
 
   /// The JSON as it is read best, its keys sorted.

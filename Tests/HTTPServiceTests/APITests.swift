@@ -81,6 +81,19 @@ import Testing
     #expect(await send("PATCH", "/v1/jobs/1", "{}").status == 405)
   }
 
+  @Test func scrubsAreBegunShownAndStopped() async throws {
+    #expect(await send("DELETE", "/v1/scrub").status == 409)
+    #expect(await send("GET", "/v1/scrub").text.contains(#""sealedBytes":4194304"#))
+    #expect(await send("POST", "/v1/scrub", #"{"volume":"disk0","store":"slow"}"#).status == 201)
+    #expect(control.scrubRequest == ScrubRequest(volume: "disk0", store: "slow"))
+    #expect(await send("POST", "/v1/scrub", "{}").status == 409)
+    for body in [#"{"volume":7}"#, #"{"extents":"all"}"#, "[]"] {
+      #expect(await send("POST", "/v1/scrub", body).status == 400, "\(body)")
+    }
+    #expect(await send("DELETE", "/v1/scrub").text.contains(#""end":"stopped""#))
+    #expect(await send("PATCH", "/v1/scrub", "{}").status == 405)
+  }
+
   @Test func extentsAreNamedInThePath() async throws {
     #expect(await send("GET", "/v1/volumes/disk0/extents").text.contains(#""next":5"#))
     #expect(await send("GET", "/v1/volumes/disk0/extents/7%2C9-12").text.contains(#""first":7"#))

@@ -12,6 +12,38 @@ private let block = World.blockBytes
 
 /// Writes to extents with shadows: where they go, in which order, and what is known of those that miss one.
 @Suite struct CopiesTests {
+  @Test func extentsComeToRestWithoutAnotherFlush() throws {
+    let world = try World.small(stores: [8, 8])
+    #expect(try world.perform(.write, 0, extent) == nil)
+    #expect(try world.move(.replicate, to: 1).end == .done)
+    #expect(try world.perform(.flush) == nil)
+    #expect(world.shadows()!.isActive)
+    let before = world.synchronizeCount
+    for _ in 0..<2 { world.redirectors[0].sweepActivity() }
+    #expect(!world.shadows()!.isActive && world.synchronizeCount == before)
+    try world.verifyAtRest()
+  }
+
+  /// A durable write covers a block in part, and the live copy of that block can not be read: a shadow takes over
+  /// before anything is written.
+  @Test func aDurableWriteWaitsForTheTakeoverThatItHasCaused() throws {
+    let world = try World.small(stores: [8, 8])
+    #expect(try world.perform(.write, 0, World.extentBytes) == nil)
+    #expect(try world.move(.replicate, to: 1).end == .done)
+    #expect(try world.perform(.flush) == nil)
+    world.faults.readError = 1
+    world.holds = { $0.directive.kind == .read && $0.directive.store == 1 }
+    let write = try world.begin(.write, 1024, 1024, .forceUnitAccess)
+    try world.exhaust()
+    #expect(!world.isAnswered(write))
+    world.faults.readError = 0
+    world.letGo()
+    while !world.isAnswered(write) { try world.step() }
+    try world.crash()
+    #expect(world.volumes[0].map.view.entry(0).store.rawValue == 1)
+    try world.verifyAtRest()
+  }
+
   /// The first extent has its live copy on store 0 and a synced shadow on store 1; all is durable and at
   /// rest.
   private static func mirrored(stores: Int = 2) throws -> World {

@@ -94,6 +94,30 @@ private let block = World.blockBytes
     try world.verifyAtRest()
   }
 
+  @Test func aStoreThatReturnsDuringARoundWaitsForTheNext() throws {
+    let world = try Self.mirrored()
+    #expect(try world.perform(.write, 0, block) == nil)
+    world.holds = { $0.directive.kind == .synchronize && $0.directive.store == 0 }
+    let first = try world.begin(.flush)
+    try world.exhaust()
+    #expect(world.outcomes[first] == .some(nil))
+    // The second extent comes to lie on the store that is late, after its synchronization began.
+    let writes = [try world.begin(.write, extent, extent), try world.begin(.write, 0, block)]
+    while !writes.allSatisfy(world.isAnswered) { try world.step() }
+    #expect(world.volumes[0].map.view.entry(1).store.rawValue == 0)
+    world.holds = { $0.directive.kind == .synchronize }
+    let second = try world.begin(.flush)
+    while world.count(.synchronize) < 2 { try world.step() }
+    world.holds = { $0.directive.kind == .synchronize && $0.directive.store == 1 }
+    while world.count(.synchronize) > 1 { try world.step() }
+    #expect(!world.isAnswered(second))
+    world.letGo()
+    try world.settle()
+    #expect(world.outcomes[second] == .some(nil))
+    try world.crash()
+    try world.verifyAtRest()
+  }
+
   @Test func aSynchronizationThatHangsHoldsUpWhoHasNoOtherCopy() throws {
     let world = try Self.mirrored()
     // The second extent lies on store 0 alone.

@@ -22,6 +22,7 @@ package final class FakeControlPlane: ControlPlane {
   }
 
   private let state: Mutex<State>
+  let scrubState = Mutex(FakeScrub())
 
   /// Starts with the store `fast` and the attached volume `disk0`.
   package init() {
@@ -52,7 +53,7 @@ package final class FakeControlPlane: ControlPlane {
   /// How many calls were under way at the same time, at most.
   package var callsAtOnce: Int { state.withLock { $0.runningMost } }
 
-  private func enter() async throws(GnomonError) {
+  func enter() async throws(GnomonError) {
     let (failure, delay) = state.withLock { state in
       state.calls += 1
       state.running += 1

@@ -23,6 +23,8 @@ public struct Configuration: Sendable, Equatable {
   public var volumes = Volumes()
   /// How copies are moved.
   public var moves = Moves()
+  /// How data at rest is looked after.
+  public var scrub = Scrub()
   /// Names of volumes that are exported read-only, whatever the catalog says.
   public var readOnly: [String] = []
 
@@ -79,6 +81,16 @@ public struct Configuration: Sendable, Equatable {
     public var bytesPerSecond: UInt64 = 200 << 20
     /// After so many seconds the copies of a store that is away are replaced.
     public var replaceAfterSeconds = 600
+  }
+
+  /// How data at rest is looked after.
+  public struct Scrub: Sendable, Equatable {
+    /// How long nobody must have written to an extent before it is sealed; 0: none is.
+    public var sealAfterSeconds = 300
+    /// What sealing and scrubbing read, at most.
+    public var bytesPerSecond: UInt64 = 64 << 20
+    /// Days from the end of one scrub of everything to the beginning of the next; 0: only on request.
+    public var everyDays = 30
   }
 
   /// What volumes get that were created without saying.

@@ -108,6 +108,19 @@ struct Setting {
         path: "moves.replaceAfterSeconds", kind: .integer(\.moves.replaceAfterSeconds, 0...604_800),
         summary: "How long a store may be out of reach until its copies are made anew in other stores. What "
           + "returns before that gets what it has missed."),
+      Setting(
+        path: "scrub.sealAfterSeconds", kind: .integer(\.scrub.sealAfterSeconds, 0...86_400),
+        summary:
+          "An extent that nobody has written to for so long, and up to twice as long, is read once and "
+          + "sealed with its checksum. The next write to it waits for a flush. 0: nothing is sealed."),
+      Setting(
+        path: "scrub.bytesPerSecond", kind: .size(\.scrub.bytesPerSecond, 1 << 20...64 << 30),
+        summary: "How much sealing and scrubbing each read per second, and scrubbing rewrites, at most."),
+      Setting(
+        path: "scrub.everyDays", kind: .integer(\.scrub.everyDays, 0...3650),
+        summary:
+          "All sealed copies are compared with their seals so many days after that was done last. 0: only "
+          + "when `gnomon scrub start` asks for it."),
     ]
   }
 }

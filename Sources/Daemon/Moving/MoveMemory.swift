@@ -7,8 +7,12 @@ struct ExtentKey: Hashable {
   var extent: UInt64
 
   init(_ move: Move) {
-    volume = move.volume
-    extent = move.extent
+    self.init(move.volume, move.extent)
+  }
+
+  init(_ volume: VolumeID, _ extent: UInt64) {
+    self.volume = volume
+    self.extent = extent
   }
 }
 

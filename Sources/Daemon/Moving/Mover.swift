@@ -44,7 +44,7 @@ final class Mover: Sendable {
 
   /// Looks after the copies that volumes want, for ever; not among `jobs`.
   let protection: MoveJob
-  private let hands: MoveHands
+  let hands: MoveHands
   private let inFlightMax: Int
   private let state = Mutex(State())
   private let log = Log("mover")
@@ -130,6 +130,21 @@ final class Mover: Sendable {
       state.excluded[volume] = count == 1 ? nil : count - 1
     }
   }
+
+  /// Keeps everybody from moving copies of an extent, until it is released.
+  ///
+  /// - Returns: false if they are being moved now, or are to be left alone.
+  func claim(_ extent: ExtentKey) -> Bool {
+    state.withLock { $0.excluded[extent.volume] == nil && $0.busy.insert(extent).inserted }
+  }
+
+  func release(_ extent: ExtentKey) {
+    state.withLock { _ = $0.busy.remove(extent) }
+    wake()
+  }
+
+  /// Whether somebody waits until nothing of the volume is moved any more.
+  func isExcluded(_ volume: VolumeID) -> Bool { state.withLock { $0.excluded[volume] != nil } }
 
   /// Drops all shadows of an extent of a volume that is excluded.
   func dropShadows(of volume: Volume, _ extent: UInt64) async throws(GnomonError) {

@@ -51,6 +51,11 @@ struct APIHandler: Sendable {
       return Self.created(job, at: "/v1/jobs/\(job.number)")
     case ("DELETE", .job(let number)):
       return Self.success(try await control.cancelJob(number))
+    case ("POST", .scrub):
+      let scrub = try await control.beginScrub(ScrubRequest(json: try body(of: request)))
+      return Self.created(scrub, at: "/v1/scrub")
+    case ("DELETE", .scrub):
+      return Self.success(try await control.stopScrub())
     case ("DELETE", .store(let name)):
       try await control.removeStore(name: name)
       return HTTPResponse(status: 204)
@@ -84,6 +89,8 @@ struct APIHandler: Sendable {
       return Self.success(volume)
     case .extents(let volume, let extents):
       return Self.success(try await control.extents(volume: volume, ExtentSet(parsing: extents)))
+    case .scrub:
+      return Self.success(try await control.scrub())
     case .jobs:
       return Self.success(try await control.jobs())
     case .job(let number):

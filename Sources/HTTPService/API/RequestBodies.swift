@@ -98,6 +98,16 @@ package enum VolumePatch: Encodable, Equatable {
   }
 }
 
+extension ScrubRequest {
+  static let fields = ["volume", "store"]
+
+  /// Reads the body of `POST /v1/scrub`.
+  package init(json: JSONValue) throws(GnomonError) {
+    let fields = try JSONFields(json, allowed: Self.fields)
+    self.init(volume: try fields.string("volume"), store: try fields.string("store"))
+  }
+}
+
 extension MoveRequest {
   static let fields = ["kind", "volume", "extents", "store"]
 

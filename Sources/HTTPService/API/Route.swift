@@ -9,6 +9,7 @@ package enum Route: Sendable, Equatable {
   case extents(volume: String, extents: String)
   case jobs
   case job(number: Int)
+  case scrub
 
   /// Parses a path that is still percent-encoded; nil if it names nothing.
   package init?(path: String) {
@@ -42,6 +43,7 @@ package enum Route: Sendable, Equatable {
     case "stores": self = .stores
     case "volumes": self = .volumes
     case "jobs": self = .jobs
+    case "scrub": self = .scrub
     default: return nil
     }
   }
@@ -63,6 +65,7 @@ package enum Route: Sendable, Equatable {
     case .pool, .status, .extents: ["GET", "HEAD"]
     case .stores, .volumes, .jobs: ["GET", "HEAD", "POST"]
     case .job: ["GET", "HEAD", "DELETE"]
+    case .scrub: ["GET", "HEAD", "POST", "DELETE"]
     case .store, .volume: ["GET", "HEAD", "PATCH", "DELETE"]
     }
   }

@@ -97,6 +97,21 @@ public struct APIClient: Sendable {
     try call("DELETE", "/v1/jobs/\(number)")
   }
 
+  /// See `ControlPlane.scrub`.
+  public func scrub() throws(GnomonError) -> ScrubInfo {
+    try call("GET", "/v1/scrub")
+  }
+
+  /// See `ControlPlane.beginScrub`.
+  public func beginScrub(_ request: ScrubRequest) throws(GnomonError) -> ScrubInfo {
+    try call("POST", "/v1/scrub", body: JSONText.encode(request))
+  }
+
+  /// See `ControlPlane.stopScrub`.
+  public func stopScrub() throws(GnomonError) -> ScrubInfo {
+    try call("DELETE", "/v1/scrub")
+  }
+
   /// See `ControlPlane.deleteVolume`.
   public func deleteVolume(name: String) throws(GnomonError) {
     _ = try perform("DELETE", "/v1/volumes/" + PercentCoding.encode(name))

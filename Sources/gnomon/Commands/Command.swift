@@ -9,7 +9,7 @@ struct Command: Sendable {
 
   /// All commands, in the order of the help.
   static let all: [Command] =
-    [serve] + poolCommands + storeCommands + volumeCommands + moveCommands + jobCommands
+    [serve] + poolCommands + storeCommands + volumeCommands + moveCommands + jobCommands + scrubCommands
     + [check, status, version, help]
 }
 
