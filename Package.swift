@@ -48,18 +48,19 @@ let package = Package(
     layer("ExtentMap", ["Platform", "Primitives"]),
     layer("Catalog", ["CSQLite", "ExtentMap", "Platform", "Primitives"]),
     layer("Stores", ["Catalog", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
-    layer("Redirection", ["Stores", "ExtentMap", "NBDWire", "Platform", "Primitives"]),
+    layer("Redirection", ["Stores", "ExtentMap", "NBDWire", "Measurement", "Platform", "Primitives"]),
     layer("Forecasting", []),
     layer("Health", ["Forecasting", "Measurement", "Primitives"]),
-    layer("Shadowing", ["Redirection", "ExtentMap", "Primitives"]),
-    layer("NBDService", ["Redirection", "Stores", "ExtentMap", "NBDWire", "Ring", "Platform", "Primitives"]),
+    layer("Shadowing", ["Redirection", "ExtentMap", "Measurement", "Primitives"]),
+    layer(
+      "NBDService",
+      ["Redirection", "Stores", "ExtentMap", "NBDWire", "Ring", "Measurement", "Platform", "Primitives"]),
     layer("HTTPService", ["CMicroHTTPD", "NBDWire", "Platform", "Primitives"]),
     layer(
       "Daemon",
       [
-        "HTTPService", "NBDService", "Shadowing", "NBDWire", "Redirection", "Stores", "Catalog", "ExtentMap",
-        "Platform",
-        "Primitives",
+        "HTTPService", "NBDService", "Shadowing", "Health", "NBDWire", "Redirection", "Stores", "Catalog",
+        "ExtentMap", "Measurement", "Platform", "Primitives",
       ]),
     .executableTarget(
       name: "gnomon", dependencies: ["Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),
@@ -86,10 +87,10 @@ let package = Package(
     tests(
       "Redirection",
       [
-        "TestSupport", "Simulation", "Shadowing", "Redirection", "ExtentMap", "NBDWire", "Platform",
-        "Primitives",
+        "TestSupport", "Simulation", "Shadowing", "Redirection", "ExtentMap", "NBDWire", "Measurement",
+        "Platform", "Primitives",
       ]),
-    tests("Shadowing", ["Shadowing", "Redirection", "ExtentMap", "Primitives"]),
+    tests("Shadowing", ["Shadowing", "Measurement", "Redirection", "ExtentMap", "Primitives"]),
     tests("Simulation", ["Simulation", "gnomon-sim", "NBDWire", "Platform", "Primitives"]),
     .target(
       name: "TestSupport", dependencies: ["HTTPService", "Platform", "Primitives"], path: "Tests/TestSupport"),
@@ -105,8 +106,8 @@ let package = Package(
     tests(
       "Daemon",
       [
-        "TestSupport", "Daemon", "HTTPService", "Shadowing", "Redirection", "Stores", "Platform",
-        "Primitives",
+        "TestSupport", "Daemon", "HTTPService", "Shadowing", "Health", "Redirection", "Stores", "ExtentMap",
+        "Measurement", "Platform", "Primitives",
       ]),
     tests("Tidy", []),
 

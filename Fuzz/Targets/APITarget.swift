@@ -28,9 +28,11 @@ enum APITarget {
       switch route {
       case .pool: "/v1/pool"
       case .status: "/v1/status"
+      case .health: "/v1/health"
       case .stores: "/v1/stores"
       case .volumes: "/v1/volumes"
       case .store(let name): "/v1/stores/" + PercentCoding.encode(name)
+      case .storeHealth(let name): "/v1/stores/" + PercentCoding.encode(name) + "/health"
       case .volume(let name): "/v1/volumes/" + PercentCoding.encode(name)
       case .extents(let volume, let extents):
         "/v1/volumes/" + PercentCoding.encode(volume) + "/extents/" + PercentCoding.encode(extents)

@@ -7,6 +7,7 @@
 int eventfd(unsigned int initial, int flags);
 int fallocate(int fd, int mode, long offset, long length);
 int ioctl(int fd, unsigned long request, ...);
+int pipe2(int ends[2], int flags);
 int pthread_setname_np(unsigned long thread, const char *name);
 
 static const int gnomon_efd_cloexec = 02000000;

@@ -14,6 +14,7 @@ final class Daemon {
   private let reactors: [ReactorHandle]
   private let mover: Mover
   private let scrubber: Scrubber
+  private let watcher: HealthWatcher
   private let server: HTTPServer
   private let log = Log("daemon")
 
@@ -48,9 +49,10 @@ final class Daemon {
     mover = Mover(pool, configuration.moves)
     scrubber = Scrubber(pool, mover, configuration.scrub)
     do throws(GnomonError) {
+      watcher = try HealthWatcher(pool, mover, configuration.health)
       let control = PoolControl(
-        pool, mover, scrubber, configuration: configuration, listeners: listeners.endpoints.map(\.description)
-      )
+        pool, mover, scrubber, watcher, configuration: configuration,
+        listeners: listeners.endpoints.map(\.description))
       server = try HTTPServer(listening: configuration.api.listen, control: control)
     } catch {
       Self.stop(reactors)
@@ -60,6 +62,7 @@ final class Daemon {
     }
     mover.start()
     scrubber.start()
+    watcher.start()
   }
 
   private static func startReactors(
@@ -145,6 +148,7 @@ final class Daemon {
   /// - Returns: whether everything was flushed.
   func shutDown() -> Bool {
     server.stop()
+    let isWatcherDone = waiting("the watch over the stores did not end in time") { watcher.stop($0) }
     // No step of a scrub or a move may be under way when the reactors end.
     let isScrubberDone = waiting("the scrub under way did not end in time") { scrubber.stop($0) }
     let isMoverDone = isScrubberDone && waiting("moves under way did not end in time") { mover.stop($0) }
@@ -161,7 +165,7 @@ final class Daemon {
     if isMoverDone && isDrained && isFlushed && failure.value == nil { isFlushed = endActivity(failure) }
     if let cause = failure.value { log.error("the last flush has failed", ["cause": cause]) }
     // A reactor that hangs in a request can not be stopped; the process ends anyway.
-    guard isMoverDone && isDrained && isFlushed else { return false }
+    guard isWatcherDone && isMoverDone && isDrained && isFlushed else { return false }
     Failpoint.lastFlushDone.pass()
     Self.stop(reactors)
     pool.close()

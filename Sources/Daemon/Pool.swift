@@ -4,6 +4,7 @@ import NBDService
 import Platform
 import Primitives
 import Redirection
+import Shadowing
 import Stores
 import Synchronization
 
@@ -29,6 +30,8 @@ final class Pool: PoolBackground {
   private let releasing = Mutex<[VolumeID]>([])
   /// Stores whose copies are being moved away.
   private let draining: Mutex<Set<StoreID>>
+  /// How stores are, where they are not well.
+  private let fitness = Mutex<[StoreID: StoreFitness]>([:])
   private let lock: PoolLock
   private let openStores: Mutex<[StoreID: any Store]>
   private let reactorList = Mutex<[ReactorHandle]>([])
@@ -155,6 +158,16 @@ final class Pool: PoolBackground {
       if isDraining { set.insert(id) } else { set.remove(id) }
     }
     shared.placement.setExcluded(id, isDraining)
+  }
+
+  /// How far a store can be counted on.
+  func fitness(of id: StoreID) -> StoreFitness { fitness.withLock { $0[id] ?? .well } }
+
+  /// Has the data path, new extents and all plans go by how a store is.
+  func setFitness(_ id: StoreID, _ value: StoreFitness) {
+    fitness.withLock { $0[id] = value == .well ? nil : value }
+    shared.placement.setLastResort(id, value != .well)
+    shared.stores.setSatOut(id, value == .away || value == .lost)
   }
 
   var reactors: [ReactorHandle] {

@@ -18,17 +18,20 @@ actor PoolControl: ControlPlane {
   let pool: Pool
   let mover: Mover
   let scrubber: Scrubber
+  let watcher: HealthWatcher
   let configuration: Configuration
   private let listeners: [String]
   private let turnstile = Turnstile()
   private let startedNanoseconds = MonotonicClock.nanoseconds()
 
   init(
-    _ pool: Pool, _ mover: Mover, _ scrubber: Scrubber, configuration: Configuration, listeners: [String]
+    _ pool: Pool, _ mover: Mover, _ scrubber: Scrubber, _ watcher: HealthWatcher,
+    configuration: Configuration, listeners: [String]
   ) {
     self.pool = pool
     self.mover = mover
     self.scrubber = scrubber
+    self.watcher = watcher
     self.configuration = configuration
     self.listeners = listeners
   }
@@ -58,6 +61,7 @@ actor PoolControl: ControlPlane {
     let drain = mover.drain(of: store.record.id)
     info.drainJob = drain?.number
     info.complaint = drain?.progress.complaint
+    info.health = healthSummary(of: store)
     return info
   }
 
@@ -66,7 +70,7 @@ actor PoolControl: ControlPlane {
     store.mayHoldLiveCopies ? pool.shared.placement.space(of: store.record.id) : (0, store.capacityBytes)
   }
 
-  private func connection(of store: any Store) -> StoreConnection? {
+  func connection(of store: any Store) -> StoreConnection? {
     guard case .remote(let remote) = store.access else { return nil }
     let status = remote.status
     let nanoseconds = MonotonicClock.nanoseconds() - status.sinceNanoseconds

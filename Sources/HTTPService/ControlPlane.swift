@@ -14,6 +14,9 @@ public protocol ControlPlane: Sendable {
   /// Refused with `conflict` while the store holds extents.
   func removeStore(name: String) async throws(GnomonError)
 
+  /// The health of all stores, sorted by name.
+  func health() async throws(GnomonError) -> [StoreHealthInfo]
+
   /// Begins to move everything off a store, or lets it be used again.
   func changeStore(name: String, _ change: StoreChange) async throws(GnomonError) -> StoreInfo
 

@@ -74,6 +74,9 @@ public struct HealthMonitor: Sendable {
     }
   }
 
+  /// What the policy has come to for a store.
+  public func standing(of store: StoreID) -> HealthPolicy.Standing { policy.standing(of: store) }
+
   /// The failure score of a store, 0…100, without the work of a report; nil if it is not watched.
   public func score(of store: StoreID) -> Double? {
     entries.first { $0.store == store }?.health.score

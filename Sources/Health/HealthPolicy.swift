@@ -127,7 +127,7 @@ public struct HealthPolicy: Sendable {
       score: score, seconds: seconds, terms(settings.noNewPlacementsScore, after: act), atOnce: atOnce,
       mayClear: !isCommon)
     standing.evacuation.advance(
-      score: score, seconds: seconds, terms(settings.evacuateScore, after: act), atOnce: atOnce,
+      score: score, seconds: seconds, terms(settings.evacuateScore, after: act), atOnce: false,
       mayClear: !isCommon)
     standing.sitOut.advance(
       score: score, seconds: seconds, terms(settings.satOutScore, after: settings.sitOutAfterSeconds),
@@ -146,7 +146,9 @@ public struct HealthPolicy: Sendable {
     if standing.sitOut.isSet {
       let guarded = isOut ? nil : holdingBack(finding, satOutMax, changes)
       if let guarded { standing.holdingBack = guarded }
-      standing.state = guarded == nil ? .satOut : .evacuating
+      // From a dead store nothing can be moved; it is worth a try once it has been dead for long.
+      let isWaiting = finding.isDead && !standing.evacuation.isSet
+      standing.state = guarded == nil ? .satOut : isWaiting ? .noNewPlacements : .evacuating
     } else if isOut, finding.redundancy.staleCopies > 0 {
       standing.state = .returning
     } else {

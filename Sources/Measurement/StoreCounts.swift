@@ -19,10 +19,11 @@ public struct StoreCounts: Sendable, Equatable {
 
   /// Everything that the meters have counted so far.
   public init(reading meters: [StoreMeter]) {
-    for meter in meters { read(meter) }
+    for meter in meters { add(meter) }
   }
 
-  private mutating func read(_ meter: StoreMeter) {
+  /// Adds everything that another meter has counted so far.
+  public mutating func add(_ meter: StoreMeter) {
     for series in 0..<LatencySeries.count {
       for bin in 0..<LatencyScale.binCount {
         let count = meter.load(series * LatencyScale.binCount + bin)

@@ -5,7 +5,7 @@ public import Synchronization
 /// A block of 24 KiB that is allocated once. Noting an operation takes three additions to words that no other
 /// thread writes: no lock, no locked instruction, no allocation. Readers see each counter at some recent
 /// value, not all of them at one instant; what a reader misses it sees the next time, since counters only
-/// grow.
+/// grow: all but the one of operations begun, from which those are taken back of which nothing was heard.
 @frozen
 @safe
 public struct StoreMeter: BitwiseCopyable, @unchecked Sendable {
@@ -67,6 +67,12 @@ public struct StoreMeter: BitwiseCopyable, @unchecked Sendable {
   @inlinable
   public func missDeadline() {
     add(1, to: Self.missedDeadlines)
+  }
+
+  /// An operation has ended without the store having said anything of it: as if it had never been begun.
+  @inlinable
+  public func withdraw() {
+    add(UInt64.max, to: Self.begun)
   }
 
   func load(_ index: Int) -> UInt64 {

@@ -48,6 +48,13 @@ extension Reactor {
     controlScans[index] = ControlScan(volume: volume, done: done)
   }
 
+  func probe(_ store: StoreID, _ done: @escaping @Sendable () -> Void) {
+    guard environment.shared.stores.isPresent(store),
+      let index = redirector.probe(store, owner: Self.controlOwner)
+    else { return done() }
+    controlProbes[index] = done
+  }
+
   /// An operation of the control plane has ended.
   func finishForControl(_ operation: UInt32) {
     if let flush = controlFlushes.removeValue(forKey: operation) {
@@ -58,6 +65,8 @@ extension Reactor {
     } else if let scan = controlScans.removeValue(forKey: operation) {
       let (outcome, bytes) = redirector.scanOutcome(operation)
       scan.done(outcome, bytes)
+    } else if let done = controlProbes.removeValue(forKey: operation) {
+      done()
     }
     redirector.release(operation)
     hasReleased = true

@@ -66,7 +66,9 @@ extension Reactor {
   /// Takes a directive for a store that this reactor owns.
   func submitRemote(_ directive: Directive, for requester: RemoteRequest.Requester) {
     guard let remote = remotes[Int(directive.store)] else {
-      preconditionFailure("a directive for a store that is gone")
+      // A probe that had begun before the store was removed.
+      let end = RemoteMessage.done(token: directive.token, result: -RemoteErrno.io)
+      return handle.post(.remote(StoreID(rawValue: directive.store), end))
     }
     let kind: RemoteRequest.Kind =
       switch directive.kind {

@@ -28,6 +28,7 @@ extension Reactor {
     to store: StoreID, _ access: StoreAccess?, _ done: @escaping @Sendable () -> Void
   ) throws(SystemError) {
     let index = Int(store.rawValue)
+    if access == nil { handle.meters.end(store) } else { handle.meters.begin(store) }
     switch access {
     case .file(let descriptor, _):
       try ring.setFile(index, to: descriptor)

@@ -68,6 +68,8 @@ final class Reactor {
   /// Steps of moves that the control plane waits for.
   var controlMoves: [UInt32: ControlMove] = [:]
   var controlScans: [UInt32: ControlScan] = [:]
+  /// Probes of stores that it waits for.
+  var controlProbes: [UInt32: @Sendable () -> Void] = [:]
   var shutDownDone: (@Sendable () -> Void)?
   var isShuttingDown = false
   private var isStopping = false
@@ -86,7 +88,7 @@ final class Reactor {
     ring = try Ring(submissions: 512, completions: 8192)
     redirector = try Redirector(
       environment.shared, number: handle.number, operationsMax: limits.operationsPerReactorMax,
-      bufferBytes: limits.bytesPerReactorMax)
+      bufferBytes: limits.bytesPerReactorMax, meters: handle.meters)
     try ring.registerFileTable(count: StoreTable.capacity)
     connectionsCapacity = limits.connectionsMax
     unsafe connections = .allocate(capacity: connectionsCapacity)
@@ -315,6 +317,7 @@ final class Reactor {
     case .move(let step, let volume, let extent, let target, let done):
       move(step, volume, extent, target, done)
     case .scan(let scan, let volume, let extent, let done): self.scan(scan, volume, extent, done)
+    case .probe(let store, let done): probe(store, done)
     case .endActivity(let done):
       redirector.sweepActivity(all: true)
       done()

@@ -14,6 +14,8 @@ public final class ReactorHandle: Sendable {
   public let connectionCount = Atomic<Int>(0)
   /// What this reactor has served.
   public let traffic = Traffic()
+  /// What the stores have done for this reactor, and how long its clients' requests took.
+  public let meters = StoreMeters()
   private let thread = Mutex<NativeThread?>(nil)
 
   /// A reactor that is not running yet.

@@ -25,6 +25,8 @@ public enum ReactorMessage: Sendable {
   case move(MoveStep, Volume, extent: UInt64, target: StoreID, done: @Sendable (MoveOutcome, UInt64) -> Void)
   /// Take a step of reading a copy for its checksum, for the control plane.
   case scan(Scan, Volume, extent: UInt64, done: @Sendable (ScanOutcome, UInt64) -> Void)
+  /// Read and write a block of a store's scratch area; then call back.
+  case probe(StoreID, done: @Sendable () -> Void)
   /// Take all extents that are at rest out of the activity log; then call back.
   case endActivity(@Sendable () -> Void)
   /// Finish what is in flight, refuse the rest, close all connections; then call back.

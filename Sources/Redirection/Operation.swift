@@ -10,6 +10,8 @@ public enum OperationKind: UInt8, Sendable {
   case move
   /// Reading a part of a copy for its checksum (`Scan`).
   case scan
+  /// A block of a store is read and written, to see how the store is.
+  case probe
   /// Not I/O: an answer that is known already, an error or the content of the buffer.
   case answer
 }
@@ -136,6 +138,10 @@ public struct Operation {
   var live: MapEntry
   /// Copies that are not written exist; they lack it.
   var skipsCopies: Bool
+  /// When the request had arrived whole, on the driver's clock.
+  var arrived: UInt64
+  /// When its last transfers were handed to the driver, likewise.
+  var emitted: UInt64
   /// When its transfer began, on the driver's clock; 0 if nobody waits for it.
   var began: UInt64
   /// It has missed its deadline.

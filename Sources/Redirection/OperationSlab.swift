@@ -81,6 +81,8 @@ extension Operation {
     copies = CopySet()
     live = .unmapped
     skipsCopies = false
+    arrived = 0
+    emitted = 0
     began = 0
     isOverdue = false
     twin = Self.none

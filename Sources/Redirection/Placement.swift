@@ -33,7 +33,8 @@ public struct SlotPlacement: Sendable {
 }
 
 /// Free space of all stores, and the choice of where a new extent goes: the lowest tier number with
-/// room, within a tier the store with the largest share of free space.
+/// room, within a tier the store with the largest share of free space; to a store that is not well only if no
+/// other is left.
 public final class Placement: Sendable {
   /// Used only under the lock.
   private final class Candidate: @unchecked Sendable {
@@ -43,6 +44,8 @@ public final class Placement: Sendable {
     let holdsLiveCopies: Bool
     /// Takes no new extents.
     var isExcluded = false
+    /// Takes new extents only if no other store does.
+    var isLastResort = false
     var allocator: SlotAllocator
 
     init(store: StoreID, place: StorePlace, holdsLiveCopies: Bool, allocator: consuming SlotAllocator) {
@@ -52,8 +55,9 @@ public final class Placement: Sendable {
       self.allocator = allocator
     }
 
-    func rank(beside live: Candidate) -> (Int, Int, Double, Double) {
-      place.rank(for: live.place.tier, freeShare: freeShare)
+    func rank(beside live: Candidate) -> (Int, Int, Int, Double, Double) {
+      let rank = place.rank(for: live.place.tier, freeShare: freeShare)
+      return (isLastResort ? 1 : 0, rank.0, rank.1, rank.2, rank.3)
     }
 
     var freeShare: Double {
@@ -99,11 +103,18 @@ public final class Placement: Sendable {
     }
   }
 
+  /// Has new extents go to a store only if no other has room, or lets them come again as they did.
+  public func setLastResort(_ store: StoreID, _ isLastResort: Bool) {
+    candidates.withLock { list in
+      list.first { $0.store == store }?.isLastResort = isLastResort
+    }
+  }
+
   /// Picks and takes a slot for a new extent; nil if every store that is left is full.
   func allocate(slotBytes: UInt64, _ placement: inout SlotPlacement) -> Bool {
     candidates.withLock { list in
       var full = placement
-      while let index = best(in: list, excluding: full) {
+      while let index = best(in: list, excluding: full) ?? best(in: list, excluding: full, lastResort: true) {
         let store = list[index].store
         if let slot = list[index].allocator.allocate(slotBytes: slotBytes) {
           placement.store = store
@@ -173,11 +184,15 @@ public final class Placement: Sendable {
     }
   }
 
-  private func best(in list: [Candidate], excluding full: SlotPlacement) -> Int? {
+  private func best(
+    in list: [Candidate], excluding full: SlotPlacement, lastResort: Bool = false
+  ) -> Int? {
     var best: Int?
     var bestShare = 0.0
     for index in list.indices
-    where list[index].holdsLiveCopies && !list[index].isExcluded && !full.isExcluded(list[index].store) {
+    where list[index].holdsLiveCopies && !list[index].isExcluded && list[index].isLastResort == lastResort
+      && !full.isExcluded(list[index].store)
+    {
       if let best, list[index].place.tier != list[best].place.tier { break }
       let share = list[index].freeShare
       if best == nil || share > bestShare {

@@ -1,4 +1,5 @@
 import ExtentMap
+import Measurement
 import NBDWire
 import Platform
 import Primitives
@@ -79,6 +80,7 @@ extension Redirector {
         guard now >= entry.began + readPaces[store].deadline else { return }
         unsafe op.pointee.isOverdue = true
         readPaces[store].missedDeadline(at: now)
+        meters[StoreID(rawValue: UInt8(store))].missDeadline()
         hedge(entry.index)
       }
       readDeadlines[store].removeFirst()
@@ -145,8 +147,11 @@ extension Redirector {
 
   /// Goes on without the copies that have not been written yet, if one has been.
   private func writeIsOverdue(_ index: UInt32) {
-    unsafe operation(index).pointee.isOverdue = true
-    if unsafe operation(index).pointee.step == .preparing { return leavePreparation(index) }
+    let op = unsafe operation(index)
+    let pending = unsafe op.pointee.pending
+    for number in 0..<pending.count { meters[pending[number].store].missDeadline() }
+    unsafe op.pointee.isOverdue = true
+    if unsafe op.pointee.step == .preparing { return leavePreparation(index) }
     leavePending(index)
   }
 
@@ -231,7 +236,8 @@ extension Redirector {
     let late = roundPending.filter { store in synchronizationDue(store).map { now >= $0 } ?? false }
     for store in late {
       roundPending.removeAll { $0 == store }
-      unsafe lateSynchronizations.append((store, operation(leader).pointee.generation))
+      meters[store].missDeadline()
+      unsafe lateSynchronizations.append((store, operation(leader).pointee.generation, roundBegan))
       shared.stores.becameLate(store, at: now)
       shared.stores.setSynchronizing(store, late: true)
       missedDeadlines.synchronizations += 1

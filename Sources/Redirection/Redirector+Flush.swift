@@ -1,4 +1,5 @@
 import ExtentMap
+import Measurement
 import NBDWire
 import Platform
 import Primitives
@@ -105,6 +106,7 @@ extension Redirector {
       let token = unsafe Token.make(leader, op.pointee.generation, store: store)
       roundPending.append(store)
       synchronizationPaces[Int(store.rawValue)].began()
+      meters[store].begin()
       unsafe emit(.synchronize, store: store.rawValue, token: token)
     } skip: { store in
       roundSkips.append(store)
@@ -120,11 +122,12 @@ extension Redirector {
     }
     let (store, round) = (Token.store(token), Token.generation(token))
     if let late = lateSynchronizations.firstIndex(where: { $0.store == store && $0.round == round }) {
-      lateSynchronizations.remove(at: late)
+      meter(.synchronize, in: store, result, since: lateSynchronizations.remove(at: late).began)
       endLateSynchronization(result, store)
       return
     }
     roundPending.removeAll { $0 == store }
+    meter(.synchronize, in: store, result, since: roundBegan)
     noteSynchronization(result, store)
     if result >= 0 {
       synchronizationPaces[Int(store.rawValue)].ended(after: now - min(now, roundBegan), at: now)

@@ -121,14 +121,16 @@ extension Redirector {
     return best
   }
 
-  /// Whether one copy is better read than another: not one that is away or has failed, rather one that has
-  /// not just missed a deadline or does so still, then the one that is expected to be faster, or else of the
-  /// faster tier.
+  /// Whether one copy is better read than another: not one that is away, has failed or is sat out, rather one
+  /// that has not just missed a deadline or does so still, then the one that is expected to be faster, or else
+  /// of the faster tier.
   private func isBetter(_ copy: MapEntry, than other: MapEntry) -> Bool {
     let (away, otherAway) = (shared.stores.isAway(copy.store), shared.stores.isAway(other.store))
     if away != otherAway { return otherAway }
     let (failed, otherFailed) = (shared.stores.hasFailed(copy.store), shared.stores.hasFailed(other.store))
     if failed != otherFailed { return otherFailed }
+    let (isOut, isOtherOut) = (shared.stores.isSatOut(copy.store), shared.stores.isSatOut(other.store))
+    if isOut != isOtherOut { return isOtherOut }
     let (pace, otherPace) = (readPaces[Int(copy.store.rawValue)], readPaces[Int(other.store.rawValue)])
     let (suspect, otherSuspect) = (pace.isSuspect(at: now), otherPace.isSuspect(at: now))
     if suspect != otherSuspect { return otherSuspect }

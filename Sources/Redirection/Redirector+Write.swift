@@ -30,6 +30,7 @@ extension Redirector {
   /// Starts a write whose payload is complete.
   public func startWrite(_ index: UInt32) {
     let op = unsafe operation(index)
+    unsafe op.pointee.arrived = now
     let pieces = unsafe Int(op.pointee.piecesPending)
     guard pieces > 0 else {
       tryPart(index)

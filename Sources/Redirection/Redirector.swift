@@ -1,4 +1,5 @@
 import ExtentMap
+import Measurement
 public import NBDWire
 public import Platform
 import Primitives
@@ -56,8 +57,8 @@ public final class Redirector {
   var roundSkips: [StoreID] = []
   /// Volumes whose changes it does not commit, because their data waits for a store that is late.
   var roundExcludes: Set<VolumeID> = []
-  /// Synchronizations of earlier rounds that have not ended, by store: the round that began each.
-  var lateSynchronizations: [(store: StoreID, round: UInt32)] = []
+  /// Synchronizations of earlier rounds that have not ended, by store: the round that began each, and when.
+  var lateSynchronizations: [(store: StoreID, round: UInt32, began: UInt64)] = []
   let zeros: AlignedMemory
   /// The time, in nanoseconds on a clock that does not jump; whoever drives the redirector sets it before
   /// each turn.
@@ -76,6 +77,8 @@ public final class Redirector {
   var hedges = HedgeBudget()
   /// How often it did without something that took too long.
   public internal(set) var missedDeadlines = MissedDeadlines()
+  /// Counts what the stores do, and how long requests take.
+  let meters: StoreMeters
 
   /// Bytes of zeros that one directive writes.
   static let zerosBytes: UInt64 = 256 << 10
@@ -88,11 +91,16 @@ public final class Redirector {
   ///   - number: index among the pool's redirectors.
   ///   - operationsMax: requests and pieces in flight; at least 1,024.
   ///   - bufferBytes: bytes of payload in flight.
-  public init(_ shared: SharedState, number: Int, operationsMax: Int, bufferBytes: Int) throws(SystemError) {
+  ///   - meters: what it counts with; nobody else does.
+  public init(
+    _ shared: SharedState, number: Int, operationsMax: Int, bufferBytes: Int,
+    meters: StoreMeters = StoreMeters()
+  ) throws(SystemError) {
     precondition(operationsMax >= 1024, "fewer operations than the pieces of the longest request")
     precondition(
       operationsMax * shared.redirectorCount <= MapEntry.writersMax, "too many writers for an entry")
     self.shared = shared
+    self.meters = meters
     self.number = UInt8(number)
     slab = OperationSlab(capacity: operationsMax)
     arena = try BufferArena(bytes: bufferBytes)
@@ -197,6 +205,7 @@ public final class Redirector {
     unsafe op.pointee.cookie = request.cookie
     unsafe op.pointee.offset = request.offset
     unsafe op.pointee.length = request.length
+    unsafe op.pointee.arrived = now
     unsafe op.pointee.buffer = nil
     unsafe op.pointee.bufferBytes = 0
     unsafe op.pointee.scratch = nil
@@ -284,6 +293,10 @@ public final class Redirector {
     unsafe op.pointee.commandsPending += 1
     // A move is tried again later.
     let isPatient = unsafe !op.pointee.view.marks.failsAtOnce && op.pointee.kind != .move
+    if kind == .read || kind == .write {
+      unsafe op.pointee.emitted = now
+      meters[store].begin()
+    }
     unsafe emit(
       kind, store: store.rawValue, durable: durable, isPatient: isPatient, length: length, offset: offset,
       buffer: buffer,
@@ -311,6 +324,7 @@ public final class Redirector {
     guard unsafe op.pointee.generation == Token.generation(token) else {
       preconditionFailure("a completion for an operation that has ended")
     }
+    meter(index, token, result)
     if unsafe op.pointee.isOrphan {
       endOrphan(index)
       return
@@ -357,10 +371,12 @@ public final class Redirector {
       switch unsafe op.pointee.step {
       case .preparing: .prepare
       case .readingEdges: .read
-      default: unsafe op.pointee.kind == .read || op.pointee.kind == .scan ? .read : .write
+      default: isReading(index) ? .read : .write
       }
     // There is another way to make zeros; whoever asked goes on with it.
     if unsafe result == -StoreErrno.notSupported && (kind == .prepare || op.pointee.kind == .zero) { return }
+    // Nobody has asked for it who would not know that the store is away.
+    if unsafe op.pointee.kind == .probe && StoreErrno.isSilence(result) { return }
     unsafe shared.faults.note(
       kind, store: store, volume: op.pointee.view.volume, errno: -result, cause: cause)
   }
@@ -380,6 +396,7 @@ public final class Redirector {
       case .read: finishRead(index)
       case .move: advanceFilling(index)
       case .scan: advanceScan(index)
+      case .probe: advanceProbe(index)
       default: advanceTransfer(index)
       }
     case .readingEdges: mergeEdges(index)
@@ -423,6 +440,7 @@ public final class Redirector {
       enterFlush(index)
       return
     }
+    meterRequest(index)
     unsafe op.pointee.step = .finished
     finished.append(index, in: slab)
   }

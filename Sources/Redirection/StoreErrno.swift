@@ -7,9 +7,15 @@ enum StoreErrno {
   static let fileTooBig: Int32 = 27
   static let noSpace: Int32 = 28
   static let notSupported: Int32 = 95
-  static let notConnected: Int32 = 107
-  static let timedOut: Int32 = 110
   static let quota: Int32 = 122
+  static let notConnected: Int32 = 107
+  static let shutDown: Int32 = 108
+  static let timedOut: Int32 = 110
+
+  /// Whether a result says that a store was not heard of, rather than that it has failed.
+  static func isSilence(_ result: Int32) -> Bool {
+    result == -notConnected || result == -shutDown || result == -timedOut
+  }
 
   /// Whether another store may have room where this one has none.
   static func isFull(_ errno: Int32) -> Bool {

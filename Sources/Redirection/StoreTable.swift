@@ -49,6 +49,7 @@ public final class StoreTable: @unchecked Sendable {
     let isCached = Atomic<Bool>(false)
     let isVolatile = Atomic<Bool>(false)
     let keepsUnflushed = Atomic<Bool>(false)
+    let isSatOut = Atomic<Bool>(false)
   }
 
   private let entries: UnsafeMutablePointer<Entry>
@@ -96,10 +97,25 @@ public final class StoreTable: @unchecked Sendable {
     _ = usedEnd.max(index + 1, ordering: .releasing)
   }
 
+  /// Has the store used only where there is no other copy, or lets it be used again.
+  public func setSatOut(_ store: StoreID, _ isSatOut: Bool) {
+    unsafe entries[Int(store.rawValue)].isSatOut.store(isSatOut, ordering: .releasing)
+  }
+
+  /// Whether the store is used only where there is no other copy, because somebody has found it unfit.
+  public func isSatOut(_ store: StoreID) -> Bool {
+    unsafe entries[Int(store.rawValue)].isSatOut.load(ordering: .acquiring)
+  }
+
   /// Forgets a store that nothing refers to any more. That it has failed is not forgotten, since volumes
   /// still miss what it lost: another of its number counts as failed too.
   public func remove(_ store: StoreID) {
     unsafe entries[Int(store.rawValue)].isPresent.store(false, ordering: .releasing)
+  }
+
+  /// Whether there is such a store.
+  public func isPresent(_ store: StoreID) -> Bool {
+    unsafe entries[Int(store.rawValue)].isPresent.load(ordering: .acquiring)
   }
 
   /// The tier that the store was added with.
@@ -321,7 +337,7 @@ public final class StoreTable: @unchecked Sendable {
   func excludeUnfit(from placement: inout SlotPlacement) {
     for index in 0..<end {
       let store = StoreID(rawValue: UInt8(index))
-      if isAway(store) || hasFailed(store) || isLate(store) { placement.exclude(store) }
+      if isAway(store) || hasFailed(store) || isLate(store) || isSatOut(store) { placement.exclude(store) }
     }
   }
 

@@ -62,7 +62,7 @@ public struct CopyRules: Sendable {
 
   private func independent(_ places: [StoreID]) -> Int {
     var chosen: [StoreCandidate] = []
-    for store in stores where places.contains(store.id) && store.isCountedOn {
+    for store in stores where places.contains(store.id) && store.keepsCopies && !store.isVolatile {
       if !chosen.contains(where: { $0.shares(wanted.across, with: store) }) { chosen.append(store) }
     }
     return chosen.count
@@ -71,13 +71,12 @@ public struct CopyRules: Sendable {
   // MARK: Evacuation
 
   /// The next move on the way to have nothing of the extent left in a store, which has a copy of it.
-  public func evacuate(_ copies: ExtentCopies, from store: StoreID) -> Result<Move, TargetChoice.Refusal> {
+  public func evacuate(
+    _ copies: ExtentCopies, from store: StoreID, reason: String = "its store is being drained"
+  ) -> Result<Move, TargetChoice.Refusal> {
     let isLive = copies.live == store
-    let reason = "its store is being drained"
     // A copy elsewhere that may take over makes this quick.
-    if isLive, let heir = copies.shadows.first(where: { $0.isSynced && isUsable($0.store) }) {
-      return .success(move(.promote, copies, to: heir.store, reason: reason))
-    }
+    if let move = promote(copies, from: store, reason: reason) { return .success(move) }
     let remaining = copies.goodStores.filter { $0 != store }
     if !isLive, independent(remaining) >= wanted.copies {
       return .success(move(.drop, copies, to: store, reason: reason))
@@ -88,6 +87,14 @@ public struct CopyRules: Sendable {
         .migrate, volume: copies.volume, extent: copies.extent, to: $0, from: store, isSourceLive: isLive,
         reason: reason)
     }
+  }
+
+  /// Has another copy take the place of the live one, if that lies in a store; nil if none can.
+  public func promote(_ copies: ExtentCopies, from store: StoreID, reason: String) -> Move? {
+    guard copies.live == store,
+      let heir = copies.shadows.first(where: { $0.isSynced && $0.store != store && isUsable($0.store) })
+    else { return nil }
+    return move(.promote, copies, to: heir.store, reason: reason)
   }
 
   // MARK: What people ask for

@@ -26,26 +26,22 @@ public struct StoreCandidate: Sendable, Equatable {
   public var hasFailed: Bool
   /// Whether its copies are being moved away.
   public var isDraining: Bool
-  /// Whether it can not be reached now.
-  public var isAway: Bool
-  /// Whether it has been away for so long that its copies are not counted on any more.
-  public var isLost: Bool
+  /// How far its health lets anybody count on it.
+  public var fitness: StoreFitness
 
   /// Why it takes no new copies; nil if it does.
   public var objection: String? {
-    if hasFailed { return "has failed" }
-    if isAway { return "can not be reached" }
-    return isDraining ? "is being drained" : nil
+    hasFailed ? "has failed" : isDraining ? "is being drained" : fitness.objection
   }
 
-  /// Whether a copy that it has is one that counts.
-  var isCountedOn: Bool { !hasFailed && !isDraining && !isLost && !isVolatile }
+  /// Whether copies there count as such: a store that is expected back soon has its copies still.
+  var keepsCopies: Bool { !hasFailed && !isDraining && (fitness.objection == nil || fitness == .away) }
 
   /// A store; the defaults are those of one that nobody said anything about.
   public init(
     id: StoreID, name: String, tier: Int, region: String = "", zone: String = "", node: String = "",
     cost: Double = 0, freeBytes: UInt64, capacityBytes: UInt64, isVolatile: Bool = false,
-    hasFailed: Bool = false, isDraining: Bool = false, isAway: Bool = false, isLost: Bool = false
+    hasFailed: Bool = false, isDraining: Bool = false, fitness: StoreFitness = .well
   ) {
     self.id = id
     self.name = name
@@ -59,8 +55,7 @@ public struct StoreCandidate: Sendable, Equatable {
     self.isVolatile = isVolatile
     self.hasFailed = hasFailed
     self.isDraining = isDraining
-    self.isAway = isAway
-    self.isLost = isLost
+    self.fitness = fitness
   }
 
   /// Where it is and what it costs.
@@ -103,7 +98,7 @@ public struct TargetChoice: Sendable {
     self.tier = tier
   }
 
-  /// The best store, see `StorePlace.rank`.
+  /// The best store: rather one that is well, then see `StorePlace.rank`.
   ///
   /// - Parameters:
   ///   - stores: all stores of the pool.
@@ -147,9 +142,9 @@ public struct TargetChoice: Sendable {
     return mayBeLive && store.isVolatile ? "is volatile" : nil
   }
 
-  private func rank(_ store: StoreCandidate, _ wanted: Int) -> (Int, Int, Double, Double, UInt8) {
+  private func rank(_ store: StoreCandidate, _ wanted: Int) -> (Int, Int, Int, Double, Double, UInt8) {
     let freeShare = Double(store.freeBytes) / Double(max(store.capacityBytes, 1))
     let rank = store.place.rank(for: wanted, freeShare: freeShare)
-    return (rank.0, rank.1, rank.2, rank.3, store.id.rawValue)
+    return (store.fitness == .well ? 0 : 1, rank.0, rank.1, rank.2, rank.3, store.id.rawValue)
   }
 }

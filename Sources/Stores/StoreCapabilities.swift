@@ -12,7 +12,7 @@ public struct StoreCapabilities: Sendable, Equatable {
   public var preallocate = false
 
   /// Where abilities are tried out, in bytes: between the labels and the first slot.
-  static let scratchOffset: UInt64 = 512 << 10
+  public static let scratchOffset: UInt64 = 512 << 10
   static let scratchBytes = 64 << 10
 
   init(zeroRange: Bool, punchHole: Bool, preallocate: Bool) {

@@ -126,8 +126,8 @@ import Testing
           """)
       #expect(
         run("store", "list", environment: ["GNOMON_POOL": pool]).output == """
-          NAME  ID  TIER  STATE      SIZE   USED      FREE  CACHE   PATH
-          fast   0     0  online  100 GiB  1 MiB  99.9 GiB  direct  /srv/fast.img
+          NAME  ID  TIER  STATE   SCORE  HEALTH                SIZE   USED      FREE  CACHE   PATH
+          fast   0     0  online   66.4  no-new-placements  100 GiB  1 MiB  99.9 GiB  direct  /srv/fast.img
 
           """)
       let json = run("volume", "list", "--pool", pool, "--json").output
@@ -135,6 +135,35 @@ import Testing
       #expect(run("pool", "show", pool).output.contains("provisioned:  20 GiB\n"))
       #expect(run("status", pool).output.contains("up 1 d 2 h\n"))
       #expect(run("store", "show", "--pool", pool, "fast").output.contains("tier:    0\n"))
+    }
+  }
+
+  @Test func showsHowWellStoresAre() async throws {
+    try await withServer { pool in
+      let why =
+        "reads take 9.1 ms at 40 MB/s; usual at this load: at most 3.1 ms; 93 % full, full in about 3 h; "
+        + "held back: it has the only synced copy of 3 extents"
+      let all = run("health", "--pool", pool).output
+      #expect(
+        all.split(separator: "\n")[1]
+          == "fast    66.4  no-new-placements  1 min 33 s  \(why)  full in 3 h 0 min")
+      let one = run("health", "fast", "--pool", pool).output
+      for line in [
+        "score:             66.4\n", "state:             no-new-placements for 1 min 33 s\n",
+        "fail-slow:         61.3: reads take 9.1 ms at 40 MB/s; usual at this load: at most 3.1 ms\n",
+        "throughput:        40 MiB/s read, 0 B/s written, 99.8 operations/s\n",
+        "failed:            1 reads, 0 writes, 0 synchronizations\n",
+        "device:            /dev/sda, says it is healthy, 8 reallocated sectors, 41 °C, asked 4 min 0 s ago\n",
+        "read         small   4200  9.1 ms  8.9 ms  31 ms\n",
+        "synchronize  -         12  850 ns  800 ns  2.1 s\n",
+      ] {
+        #expect(one.contains(line), "\(line) in \(one)")
+      }
+      let json = run("health", "--pool", pool, "--json").output
+      #expect(JSONText.decode(StoreHealthList.self, from: Array(json.utf8))?.stores.map(\.score) == [66.4])
+      let single = run("health", "fast", "--pool", pool, "--json").output
+      #expect(JSONText.decode(StoreHealthInfo.self, from: Array(single.utf8))?.state == .noNewPlacements)
+      #expect(run("health", "slow", "--pool", pool).status == 6)
     }
   }
 

@@ -62,6 +62,20 @@ import Testing
         + "has a `connection` with `state` (`connected`, `reconnecting` or `refused`), the `seconds` since it "
         + "is so, the number of `breaks`, and the `lastError`.", status: 200),
     Call(
+      method: "GET", path: "/v1/stores/fast/health", pattern: "/v1/stores/{name}/health",
+      summary:
+        "How well a store is ([health.md](health.md)). `score` goes from 0 (healthy) to 100 (critical), and "
+        + "`modes` are what it is made of, worst first, with `reason` in words. `state` is what is done "
+        + "because of it: `serving`, `no-new-placements`, `evacuating`, `sat-out` or `returning`; "
+        + "`holdingBack` is there if less is done than the score calls for, and `acts` is false if stores are "
+        + "only watched. `warnings` say in how many `seconds` the store will be `full`, `slow` or `failing`. "
+        + "`latest` is the last half to whole minute; `failed` and `missedDeadlines` count from the daemon's "
+        + "start. A store on a disk has `media`; what the disk does not report is missing there.",
+      status: 200),
+    Call(
+      method: "GET", path: "/v1/health", pattern: "/v1/health",
+      summary: "The same of all stores, by name.", status: 200),
+    Call(
       method: "POST", path: "/v1/stores", pattern: "/v1/stores",
       summary: "Adds a store. `name`, `path` and `sizeBytes` are required; the others have the "
         + "defaults `kind` `file`, `tier` 0, `cost` 0, `cache` `direct`, empty `region`, `zone`, `node`, and "

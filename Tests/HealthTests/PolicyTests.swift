@@ -119,6 +119,10 @@ import Testing
     bench.findings[0].isDead = true
     bench.findings[0].redundancy.onlyCopies = 3
     bench.pass(60)
+    // Nothing can be read from a dead store; it may be back in a moment.
+    #expect(bench.state(0) == .noNewPlacements)
+    #expect(bench.holdingBack(0) == .onlyCopies(3))
+    bench.pass(60)
     #expect(bench.state(0) == .evacuating)
     #expect(bench.holdingBack(0) == .onlyCopies(3))
     #expect(bench.holdingBack(0)?.description == "it has the only synced copy of 3 extents")

@@ -31,9 +31,11 @@ package final class FakeControlPlane: ControlPlane {
       sizeBytes: 100 << 30, tier: 0)
     let volume = VolumeRecord(
       id: VolumeID(rawValue: 1), uuid: UUID128(high: 3, low: 4), name: "disk0", sizeBytes: 20 << 30)
+    var info = StoreInfo(store, usedBytes: 1 << 20, freeBytes: (100 << 30) - (1 << 20), state: .online)
+    info.health = StoreHealthSummary(score: 66.4, state: .noNewPlacements)
     state = Mutex(
       State(
-        stores: [StoreInfo(store, usedBytes: 1 << 20, freeBytes: (100 << 30) - (1 << 20), state: .online)],
+        stores: [info],
         volumes: [VolumeInfo(volume, mappedBytes: 5 << 20, connections: 1)]))
   }
 
@@ -90,6 +92,38 @@ package final class FakeControlPlane: ControlPlane {
   package func stores() async throws(GnomonError) -> [StoreInfo] {
     try await enter()
     return state.withLock { $0.stores }
+  }
+
+  package func health() async throws(GnomonError) -> [StoreHealthInfo] {
+    try await enter()
+    var health = StoreHealthInfo(
+      name: "fast", score: 66.4, state: .noNewPlacements, stateSeconds: 93, hasBaseline: true,
+      modes: [
+        FailureModeInfo(
+          mode: "fail-slow", score: 61.3,
+          reason: "reads take 9.1 ms at 40 MB/s; usual at this load: at most 3.1 ms"),
+        FailureModeInfo(mode: "space", score: 13.1, reason: "93 % full, full in about 3 h"),
+      ],
+      warnings: [HealthWarningInfo(.full, seconds: 10_800)],
+      latest: StoreLoadInfo(
+        seconds: 42.1,
+        latencies: [
+          LatencyInfo(
+            operation: "read", size: "small", count: 4200, meanNanoseconds: 9_100_000,
+            p50Nanoseconds: 8_900_000, p99Nanoseconds: 31_000_000),
+          LatencyInfo(
+            operation: "synchronize", size: nil, count: 12, meanNanoseconds: 850,
+            p50Nanoseconds: 800, p99Nanoseconds: 2_100_000_000),
+        ], readBytesPerSecond: 40 << 20, writtenBytesPerSecond: 0, operationsPerSecond: 99.8, queueDepth: 0.9),
+      failed: OperationCounts(reads: 1), missedDeadlines: 7, inFlight: 1, usedBytes: 93 << 30,
+      capacityBytes: 100 << 30)
+    health.holdingBack = "it has the only synced copy of 3 extents"
+    var media = MediaInfo(device: "/dev/sda", askedSecondsAgo: 240)
+    media.hasPassed = true
+    media.reallocatedSectors = 8
+    media.temperature = 41
+    health.media = media
+    return [health]
   }
 
   package func addStore(_ request: StoreRequest) async throws(GnomonError) -> StoreInfo {

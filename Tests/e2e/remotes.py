@@ -54,7 +54,10 @@ class Server:
             "lossy": ["--filter=cache", "file", self.image],
             "read-only": ["-r", "file", self.image],
         }[self.kind]
-        return ["nbdkit", "-f", *place, *self.words, *body, *self.parameters]
+        # Settings of filters come after the plugin and its own.
+        settings = [word for word in self.words if "=" in word and not word.startswith("-")]
+        options = [word for word in self.words if word not in settings]
+        return ["nbdkit", "-f", *place, *options, *body, *settings]
 
     def start(self):
         if not self.port and os.path.exists(self.socket):

@@ -25,6 +25,8 @@ public struct Configuration: Sendable, Equatable {
   public var moves = Moves()
   /// How data at rest is looked after.
   public var scrub = Scrub()
+  /// What is done about stores that fail.
+  public var health = Health()
   /// Names of volumes that are exported read-only, whatever the catalog says.
   public var readOnly: [String] = []
 
@@ -91,6 +93,28 @@ public struct Configuration: Sendable, Equatable {
     public var bytesPerSecond: UInt64 = 64 << 20
     /// Days from the end of one scrub of everything to the beginning of the next; 0: only on request.
     public var everyDays = 30
+  }
+
+  /// What is done about stores that fail. The defaults are those of `HealthSettings`.
+  public struct Health: Sendable, Equatable {
+    /// Whether anything is; otherwise stores are only watched.
+    public var act = true
+    /// Score from which on a store gets new data only if no other can take it.
+    public var noNewPlacementsScore = 40
+    /// Score from which on its extents are moved elsewhere.
+    public var evacuateScore = 70
+    /// Score from which on it is not used.
+    public var satOutScore = 90
+    /// For how long a score must be at one of the first two.
+    public var actAfterSeconds = 90
+    /// Likewise at the third.
+    public var sitOutAfterSeconds = 10
+    /// For how long a store must be well before it is used as before.
+    public var comeBackAfterSeconds = 300
+    /// The program that asks devices.
+    public var smartctl = "smartctl"
+    /// How often it does; 0: never.
+    public var smartctlSeconds = 600
   }
 
   /// What volumes get that were created without saying.

@@ -61,6 +61,14 @@ extension Configuration {
         cause: "\(limits.bytesPerConnection) is more than \(limits.bytesPerReactor)",
         remedy: "lower the one or raise the other")
     }
+    guard health.noNewPlacementsScore <= health.evacuateScore, health.evacuateScore <= health.satOutScore
+    else {
+      throw GnomonError(
+        .invalid, "the scores of 'health' are not in order",
+        cause: "noNewPlacementsScore \(health.noNewPlacementsScore), evacuateScore \(health.evacuateScore), "
+          + "satOutScore \(health.satOutScore)",
+        remedy: "none of them may be less than the one before it")
+    }
     if !api.remote, let place = api.listen.first(where: { !$0.isLocal }) {
       throw GnomonError(
         .invalid, "'api.listen' has an address that other machines can reach: \(place)",

@@ -82,6 +82,11 @@ package struct ConfigurationReader {
     case .flag(let target):
       guard case .boolean(let flag) = value else { throw wrong(value, setting.path, setting.allowed) }
       configuration[keyPath: target] = flag
+    case .text(let target):
+      guard case .string(let text) = value, !text.isEmpty, !text.utf8.contains(0) else {
+        throw wrong(value, setting.path, setting.allowed)
+      }
+      configuration[keyPath: target] = text
     case .level(let target):
       guard case .string(let name) = value, let level = Log.Level(named: name) else {
         throw wrong(value, setting.path, setting.allowed)

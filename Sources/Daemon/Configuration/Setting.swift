@@ -18,6 +18,7 @@ struct Setting {
     case size(WritableKeyPath<Configuration, UInt64>, ClosedRange<UInt64>)
     case extent(WritableKeyPath<Configuration, UInt64>)
     case flag(WritableKeyPath<Configuration, Bool>)
+    case text(WritableKeyPath<Configuration, String>)
     case level(WritableKeyPath<Configuration, Log.Level>)
     case nbdEndpoints(WritableKeyPath<Configuration, [NBDEndpoint]>)
     case httpEndpoints(WritableKeyPath<Configuration, [HTTPEndpoint]>)
@@ -121,6 +122,42 @@ struct Setting {
         summary:
           "All sealed copies are compared with their seals so many days after that was done last. 0: only "
           + "when `gnomon scrub start` asks for it."),
+      Setting(
+        path: "health.act", kind: .flag(\.health.act),
+        summary:
+          "Whether something is done about stores that fail ([health.md](health.md)). `false`: they are "
+          + "watched and scored, and no more."),
+      Setting(
+        path: "health.noNewPlacementsScore", kind: .integer(\.health.noNewPlacementsScore, 11...100),
+        summary: "The failure score from which on a store gets new data only if no other store can take it."),
+      Setting(
+        path: "health.evacuateScore", kind: .integer(\.health.evacuateScore, 11...100),
+        summary: "The failure score from which on a store's extents are moved elsewhere. Not less than "
+          + "`health.noNewPlacementsScore`."),
+      Setting(
+        path: "health.satOutScore", kind: .integer(\.health.satOutScore, 11...100),
+        summary: "The failure score from which on a store is not used any more and shadows take over. Not "
+          + "less than `health.evacuateScore`."),
+      Setting(
+        path: "health.actAfterSeconds", kind: .integer(\.health.actAfterSeconds, 1...86_400),
+        summary: "For how long, on balance, a score must be at its threshold before placements stop or "
+          + "evacuation begins."),
+      Setting(
+        path: "health.sitOutAfterSeconds", kind: .integer(\.health.sitOutAfterSeconds, 1...86_400),
+        summary: "Likewise before a store is not used any more. One that hangs, or whose connection is down, "
+          + "is not waited for."),
+      Setting(
+        path: "health.comeBackAfterSeconds", kind: .integer(\.health.comeBackAfterSeconds, 1...86_400),
+        summary:
+          "For how long a score must be 10 below its threshold, without interruption, before the store "
+          + "comes back. Doubled for each time that it came and went in the last hours, up to 64 times."),
+      Setting(
+        path: "health.smartctl", kind: .text(\.health.smartctl),
+        summary: "The program that asks devices for their S.M.A.R.T. data: a path, or a name that is looked "
+          + "for in `PATH`. Without it, devices are not asked."),
+      Setting(
+        path: "health.smartctlSeconds", kind: .integer(\.health.smartctlSeconds, 0...604_800),
+        summary: "How often each device is asked. 0: never."),
     ]
   }
 }

@@ -14,6 +14,8 @@ extension Setting {
       "a power of two from \(Self.size(ExtentSize.minimum)) to \(Self.size(ExtentSize.maximum))"
     case .flag:
       "true or false"
+    case .text:
+      "a text that is not empty"
     case .level:
       Log.Level.allCases.map { "\"\($0.name)\"" }.joined(separator: ", ")
     case .nbdEndpoints, .httpEndpoints, .volumeNames:
@@ -45,6 +47,7 @@ extension Setting {
     case .integer(let source, _): "\(configuration[keyPath: source])"
     case .size(let source, _), .extent(let source): "\"\(Self.size(configuration[keyPath: source]))\""
     case .flag(let source): "\(configuration[keyPath: source])"
+    case .text(let source): "\"\(configuration[keyPath: source])\""
     case .level(let source): "\"\(configuration[keyPath: source].name)\""
     case .nbdEndpoints(let source): Self.list(configuration[keyPath: source].map(\.description))
     case .httpEndpoints(let source): Self.list(configuration[keyPath: source].map(\.description))

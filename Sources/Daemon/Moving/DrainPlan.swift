@@ -6,8 +6,16 @@ import Synchronization
 
 /// Moves everything off a store: pass after pass, until nothing lies there.
 final class DrainPlan: MovePlan {
+  /// Which extents a pass looks at.
+  private enum Pass {
+    /// Those that would be lost with the store.
+    case leastProtected
+    case all
+  }
+
   private struct State {
     var cursor = ExtentCursor()
+    var pass: Pass
     var foundInPass = 0
     /// Of this pass, and of the one before: a pass takes more than one call.
     var complaint: String?
@@ -16,15 +24,24 @@ final class DrainPlan: MovePlan {
 
   private let view: PlanningView
   private let store: StoreID
-  private let state = Mutex(State())
+  private let reason: String
+  private let state: Mutex<State>
   private static let movesPerCall = 64
   /// If so many extents can not go, those behind them will not either: that is not worth looking at all the
   /// time.
   private static let refusalsPerCall = 64
 
-  init(_ view: PlanningView, draining store: StoreID) {
+  /// - Parameters:
+  ///   - reason: why each extent is moved, in words.
+  ///   - leastProtectedFirst: what has no other good copy goes before the rest.
+  init(
+    _ view: PlanningView, draining store: StoreID, reason: String = "its store is being drained",
+    leastProtectedFirst: Bool = false
+  ) {
     self.view = view
     self.store = store
+    self.reason = reason
+    state = Mutex(State(pass: leastProtectedFirst ? .leastProtected : .all))
   }
 
   let triesAgain = true
@@ -40,8 +57,9 @@ final class DrainPlan: MovePlan {
         guard entry.store == store || view.shadows(of: extent, entry)?.number(in: store) != nil,
           let copies = ExtentCopies(view, extent)
         else { return true }
+        if state.pass == .leastProtected && copies.goodStores.contains(where: { $0 != store }) { return true }
         state.foundInPass += 1
-        switch PlanningView.rules(for: volume, stores).evacuate(copies, from: store) {
+        switch PlanningView.rules(for: volume, stores).evacuate(copies, from: store, reason: reason) {
         case .success(let move):
           planned.moves.append(move)
           stores.plan(move, bytes: volume.extentBytes)
@@ -61,7 +79,10 @@ final class DrainPlan: MovePlan {
   }
 
   private func endPass(_ state: inout State, _ planned: inout PlannedMoves) {
-    if state.foundInPass == 0 {
+    if state.pass == .leastProtected {
+      state.pass = .all
+      planned.isLooking = true
+    } else if state.foundInPass == 0 {
       // An extent that was being placed when the drain began, and slots that are on their way back.
       let used = leftBytes ?? 0
       planned.isEnd = used == 0

@@ -23,6 +23,12 @@ final class MoveHands: Sendable {
     budget = Mutex(MovementBudget(bytesPerSecond: settings.bytesPerSecond))
   }
 
+  /// Whether a store is sat out: what is being moved there is given up.
+  func isOut(_ store: StoreID) -> Bool { pool.shared.stores.isSatOut(store) }
+
+  /// See `MovementBudget.observe(slowdown:)`.
+  func observe(slowdown: Double) { budget.withLock { $0.observe(slowdown: slowdown) } }
+
   /// The volume of a move; nil if it is not on offer now.
   func volume(of move: Move) -> Volume? { pool.exports.volume(move.volume) }
 

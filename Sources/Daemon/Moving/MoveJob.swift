@@ -7,6 +7,8 @@ import Synchronization
 final class MoveJob: Sendable {
   /// How urgent it is; lower goes first.
   enum Priority: Int, Comparable {
+    /// Copies are to take the places of those that can not be reached: nothing is copied.
+    case promotion
     /// A store is to be emptied.
     case evacuation
     /// A person waits for it.

@@ -42,6 +42,10 @@ final class Mover: Sendable {
   /// meanwhile from being protected.
   private static let turns = 4
 
+  /// Promotions that are begun beyond `moves.inFlight`: what copies may be waiting for the very store that is
+  /// to be done without.
+  private static let promotionsInFlight = 2
+
   /// Looks after the copies that volumes want, for ever; not among `jobs`.
   let protection: MoveJob
   let hands: MoveHands
@@ -65,7 +69,9 @@ final class Mover: Sendable {
   var jobs: [MoveJob] { state.withLock { $0.jobs } }
 
   /// Whether people have as many jobs under way as they may.
-  var isFull: Bool { jobs.count { $0.progress.endedNanoseconds == nil && $0.drains == nil } >= Self.jobsMax }
+  var isFull: Bool {
+    jobs.count { $0.progress.endedNanoseconds == nil && $0.priority == .request } >= Self.jobsMax
+  }
 
   /// Takes a job; it is begun at once.
   @discardableResult
@@ -94,6 +100,28 @@ final class Mover: Sendable {
     return submit(
       "drain \(store.record.name)", .evacuation, drains: id, DrainPlan(hands.view, draining: id))
   }
+
+  /// Begins to empty a store because it is failing.
+  func evacuate(_ store: any Store, because reason: String) -> MoveJob {
+    let id = store.record.id
+    return submit(
+      "evacuate \(store.record.name): \(reason)", .evacuation,
+      DrainPlan(
+        hands.view, draining: id, reason: "its store is failing: \(reason)", leastProtectedFirst: true))
+  }
+
+  /// Begins to have shadows elsewhere take over what is live in a store.
+  func promoteAway(from store: any Store, because reason: String) -> MoveJob {
+    submit(
+      "let shadows take over from \(store.record.name): \(reason)", .promotion,
+      PromotionPlan(hands.view, from: store.record.id, reason: "its store is sat out: \(reason)"))
+  }
+
+  /// Clients' requests take so many times as long as they do while nothing is moved: moves spare them.
+  func observe(slowdown: Double) { hands.observe(slowdown: slowdown) }
+
+  /// Whether anything is being moved now.
+  var isMoving: Bool { state.withLock { $0.runningCount > 0 } }
 
   /// Something has changed that plans go by.
   func lookAgain() { wake() }
@@ -221,15 +249,16 @@ final class Mover: Sendable {
 
   /// The most urgent move that can be begun now.
   private func nextMove() -> Next {
-    let (jobs, isFull, isTurned) = state.withLock { state in
-      (state.jobs, state.runningCount >= inFlightMax, state.turn % Self.turns == Self.turns - 1)
+    let (jobs, runningCount, isTurned) = state.withLock { state in
+      (state.jobs, state.runningCount, state.turn % Self.turns == Self.turns - 1)
     }
-    if isFull { return .none }
+    if runningCount >= inFlightMax + Self.promotionsInFlight { return .none }
     var order = jobs.filter { $0.progress.endedNanoseconds == nil }.sorted { $0.priority < $1.priority }
     order.append(protection)
     if isTurned { order.reverse() }
     var isLooking = false
     for job in order {
+      if runningCount >= inFlightMax && job.priority != .promotion { continue }
       if let move = takeMove(of: job) { return .move(job, move) }
       if hasWaiting(job) { continue }
       if job.isOver {
@@ -291,7 +320,7 @@ final class Mover: Sendable {
       var (end, bytes) = (MoveCourse.End.gone, UInt64(0))
       if let volume = hands.volume(of: move) {
         (end, bytes) = await hands.carryOut(move, of: volume) {
-          job.progress.isCancelled || self.state.withLock { $0.isStopping }
+          job.progress.isCancelled || self.hands.isOut(move.target) || self.state.withLock { $0.isStopping }
         }
       }
       finish(move, of: job, end, bytes)

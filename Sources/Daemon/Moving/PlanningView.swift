@@ -24,15 +24,16 @@ struct PlanningView: Sendable {
         node: record.node, cost: record.cost, freeBytes: space.freeBytes,
         capacityBytes: space.usedBytes + space.freeBytes, isVolatile: record.kind == .memory,
         hasFailed: pool.shared.stores.hasFailed(record.id), isDraining: pool.isDraining(record.id),
-        isAway: pool.shared.stores.isAway(record.id), isLost: isLost(store))
+        fitness: fitness(of: store))
     }
   }
 
-  private func isLost(_ store: any Store) -> Bool {
-    guard pool.shared.stores.isAway(store.record.id) else { return false }
-    guard case .remote(let remote) = store.access else { return true }
+  private func fitness(of store: any Store) -> StoreFitness {
+    let id = store.record.id
+    guard pool.shared.stores.isAway(id) else { return pool.fitness(of: id) }
+    guard case .remote(let remote) = store.access else { return .lost }
     let nanoseconds = MonotonicClock.nanoseconds() - remote.status.sinceNanoseconds
-    return nanoseconds / 1_000_000_000 >= UInt64(replaceAfterSeconds)
+    return nanoseconds / 1_000_000_000 >= UInt64(replaceAfterSeconds) ? .lost : .away
   }
 
   static func rules(for volume: Volume, _ stores: [StoreCandidate]) -> CopyRules {

@@ -82,6 +82,13 @@ struct APIHandler: Sendable {
         throw GnomonError(.notFound, "there is no store '\(name)'")
       }
       return Self.success(store)
+    case .health:
+      return Self.success(StoreHealthList(stores: try await control.health()))
+    case .storeHealth(let name):
+      guard let health = try await control.health().first(where: { $0.name == name }) else {
+        throw GnomonError(.notFound, "there is no store '\(name)'")
+      }
+      return Self.success(health)
     case .volume(let name):
       guard let volume = try await control.volumes().first(where: { $0.name == name }) else {
         throw GnomonError(.notFound, "there is no volume '\(name)'")

@@ -34,8 +34,8 @@ extension APIHandler {
     failure(
       GnomonError(
         .notFound, "there is nothing at this path",
-        remedy: "see /v1/pool, /v1/status, /v1/stores, /v1/stores/NAME, /v1/volumes, /v1/volumes/NAME, "
-          + "/v1/volumes/NAME/extents, /v1/jobs, /v1/jobs/NUMBER"))
+        remedy: "see /v1/pool, /v1/status, /v1/health, /v1/stores, /v1/stores/NAME, /v1/stores/NAME/health, "
+          + "/v1/volumes, /v1/volumes/NAME, /v1/volumes/NAME/extents, /v1/jobs, /v1/jobs/NUMBER"))
   }
 
   static func wrongMethodResponse(_ method: String, allowed: [String]) -> HTTPResponse {

@@ -4,6 +4,8 @@ package enum Route: Sendable, Equatable {
   case status
   case stores
   case store(name: String)
+  case storeHealth(name: String)
+  case health
   case volumes
   case volume(name: String)
   case extents(volume: String, extents: String)
@@ -27,6 +29,8 @@ package enum Route: Sendable, Equatable {
       else { return nil }
       if parts.count == 4 {
         self.init(collection: collection, name: name)
+      } else if collection == "stores", parts.count == 5, parts[4].elementsEqual("health".utf8) {
+        self = .storeHealth(name: name)
       } else {
         guard collection == "volumes", parts[4].elementsEqual("extents".utf8),
           let extents = parts.count == 6 ? PercentCoding.decode(parts[5]) : "all"
@@ -44,6 +48,7 @@ package enum Route: Sendable, Equatable {
     case "volumes": self = .volumes
     case "jobs": self = .jobs
     case "scrub": self = .scrub
+    case "health": self = .health
     default: return nil
     }
   }
@@ -62,7 +67,7 @@ package enum Route: Sendable, Equatable {
   /// What can be done to it; HEAD goes wherever GET goes.
   package var methods: [String] {
     switch self {
-    case .pool, .status, .extents: ["GET", "HEAD"]
+    case .pool, .status, .health, .storeHealth, .extents: ["GET", "HEAD"]
     case .stores, .volumes, .jobs: ["GET", "HEAD", "POST"]
     case .job: ["GET", "HEAD", "DELETE"]
     case .scrub: ["GET", "HEAD", "POST", "DELETE"]

@@ -45,6 +45,17 @@ public struct APIClient: Sendable {
     try call("PATCH", "/v1/stores/" + PercentCoding.encode(name), body: JSONText.encode(change))
   }
 
+  /// See `ControlPlane.health`.
+  public func health() throws(GnomonError) -> [StoreHealthInfo] {
+    let list: StoreHealthList = try call("GET", "/v1/health")
+    return list.stores
+  }
+
+  /// The health of one store.
+  public func health(store name: String) throws(GnomonError) -> StoreHealthInfo {
+    try call("GET", "/v1/stores/" + PercentCoding.encode(name) + "/health")
+  }
+
   /// All volumes.
   public func volumes() throws(GnomonError) -> [VolumeInfo] {
     let list: VolumeList = try call("GET", "/v1/volumes")

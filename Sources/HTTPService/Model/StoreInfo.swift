@@ -42,6 +42,8 @@ public struct StoreInfo: Codable, Sendable, Equatable {
   public var drainJob: Int?
   /// What stands in the way of that.
   public var complaint: String?
+  /// How well it is; nil before anybody has looked.
+  public var health: StoreHealthSummary?
 
   /// Takes every figure as it is.
   public init(

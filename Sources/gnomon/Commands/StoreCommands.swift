@@ -53,13 +53,14 @@ extension Command {
     run.show(StoreList(stores: stores)) {
       var table = Table([
         .init(title: "NAME"), .init(title: "ID", alignment: .right), .init(title: "TIER", alignment: .right),
-        .init(title: "STATE"),
+        .init(title: "STATE"), .init(title: "SCORE", alignment: .right), .init(title: "HEALTH"),
         .init(title: "SIZE", alignment: .right), .init(title: "USED", alignment: .right),
         .init(title: "FREE", alignment: .right), .init(title: "CACHE"), .init(title: "PATH"),
       ])
       for store in stores {
         table.add([
           store.name, "\(store.id)", "\(store.tier)", state(of: store),
+          store.health.map { "\($0.score)" } ?? "", store.health?.state.rawValue ?? "",
           "\(ByteSize(rawValue: store.sizeBytes))",
           "\(ByteSize(rawValue: store.usedBytes))", "\(ByteSize(rawValue: store.freeBytes))",
           store.cache.rawValue, store.path,
@@ -92,6 +93,7 @@ extension Command {
       list.add("id", "\(store.id)")
       list.add("uuid", store.uuid)
       list.add("state", state(of: store))
+      if let health = store.health { list.add("health", "\(health.state.rawValue), score \(health.score)") }
       if let complaint = store.complaint { list.add("complaint", complaint) }
       list.add("kind", store.kind.rawValue)
       list.add("path", store.path)
