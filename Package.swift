@@ -38,6 +38,7 @@ let package = Package(
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3"),
     .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd"),
     .systemLibrary(name: "CISAL", pkgConfig: "libisal"),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib"),
 
     // The layers, bottom up. Imports point down only.
     layer("Primitives", []),
@@ -51,7 +52,8 @@ let package = Package(
     layer("Redirection", ["Stores", "ExtentMap", "NBDWire", "Measurement", "Platform", "Primitives"]),
     layer("Forecasting", []),
     layer("Health", ["Forecasting", "Measurement", "Primitives"]),
-    layer("Shadowing", ["Redirection", "ExtentMap", "Measurement", "Primitives"]),
+    layer("Shadowing", ["Redirection", "Forecasting", "ExtentMap", "Measurement", "Primitives"]),
+    layer("Replay", ["CZlib", "Shadowing", "Forecasting", "Primitives"]),
     layer(
       "NBDService",
       ["Redirection", "Stores", "ExtentMap", "NBDWire", "Ring", "Measurement", "Platform", "Primitives"]),
@@ -63,7 +65,8 @@ let package = Package(
         "ExtentMap", "Measurement", "Platform", "Primitives",
       ]),
     .executableTarget(
-      name: "gnomon", dependencies: ["Daemon", "HTTPService", "Stores", "Platform", "Primitives"]),
+      name: "gnomon",
+      dependencies: ["Daemon", "HTTPService", "Replay", "Stores", "Platform", "Primitives"]),
 
     // The whole core in virtual time: for tests and for whoever works on Gnomon, never part of it.
     harness(
@@ -90,7 +93,9 @@ let package = Package(
         "TestSupport", "Simulation", "Shadowing", "Redirection", "ExtentMap", "NBDWire", "Measurement",
         "Platform", "Primitives",
       ]),
-    tests("Shadowing", ["Shadowing", "Measurement", "Redirection", "ExtentMap", "Primitives"]),
+    tests(
+      "Shadowing", ["Shadowing", "Forecasting", "Measurement", "Redirection", "ExtentMap", "Primitives"]),
+    tests("Replay", ["TestSupport", "Replay", "CZlib", "Shadowing", "Forecasting", "Primitives"]),
     tests("Simulation", ["Simulation", "gnomon-sim", "NBDWire", "Platform", "Primitives"]),
     .target(
       name: "TestSupport", dependencies: ["HTTPService", "Platform", "Primitives"], path: "Tests/TestSupport"),

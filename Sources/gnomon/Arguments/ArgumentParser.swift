@@ -89,7 +89,8 @@ struct ArgumentParser {
     if result.positionals.count < least {
       throw error("\(command.positionals[result.positionals.count].name) is missing")
     }
-    if result.positionals.count > command.positionals.count {
+    let takesMore = command.positionals.last?.isRepeatable ?? false
+    if !takesMore, result.positionals.count > command.positionals.count {
       throw error("unexpected argument '\(result.positionals[command.positionals.count])'")
     }
     for option in command.options where option.isRequired && !result.has(option) {

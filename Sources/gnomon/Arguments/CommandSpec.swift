@@ -29,8 +29,10 @@ struct CommandSpec: Sendable, Equatable {
 struct PositionalSpec: Sendable, Equatable {
   let name: String
   var isOptional = false
+  /// More may follow; only of the last one.
+  var isRepeatable = false
 
-  var usage: String { isOptional ? "[\(name)]" : name }
+  var usage: String { (isOptional ? "[\(name)]" : name) + (isRepeatable ? "…" : "") }
 }
 
 /// An argument with a name.
