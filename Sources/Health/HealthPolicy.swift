@@ -119,19 +119,20 @@ public struct HealthPolicy: Sendable {
     func terms(_ threshold: Double, after: Double) -> Latch.Terms {
       Latch.Terms(
         threshold: threshold, margin: settings.marginScore, setAfterSeconds: after,
-        clearAfterSeconds: settings.comeBackAfterSeconds)
+        clearAfterSeconds: settings.comeBackAfterSeconds,
+        clearAfterDeathSeconds: min(settings.returnAfterSeconds, settings.comeBackAfterSeconds))
     }
     let atOnce = finding.isDead && !isCommon
     let act = settings.actAfterSeconds
     standing.placements.advance(
-      score: score, seconds: seconds, terms(settings.noNewPlacementsScore, after: act), atOnce: atOnce,
-      mayClear: !isCommon)
+      score: score, seconds: seconds, terms(settings.noNewPlacementsScore, after: act), isDead: atOnce,
+      atOnce: atOnce, mayClear: !isCommon)
     standing.evacuation.advance(
-      score: score, seconds: seconds, terms(settings.evacuateScore, after: act), atOnce: false,
-      mayClear: !isCommon)
+      score: score, seconds: seconds, terms(settings.evacuateScore, after: act), isDead: atOnce,
+      atOnce: false, mayClear: !isCommon)
     standing.sitOut.advance(
       score: score, seconds: seconds, terms(settings.satOutScore, after: settings.sitOutAfterSeconds),
-      atOnce: atOnce, mayClear: !isCommon)
+      isDead: atOnce, atOnce: atOnce, mayClear: !isCommon)
     standings[finding.store] = standing
   }
 

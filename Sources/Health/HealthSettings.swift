@@ -15,6 +15,8 @@ public struct HealthSettings: Sendable, Equatable {
   /// A score must be below threshold and margin for so long, without interruption, before the store comes
   /// back. Doubled for each time that it came and went within hours, up to 64 times.
   public var comeBackAfterSeconds = 300.0
+  /// Likewise for a store that was not waited for: it hung, or its connection was down, and that is over.
+  public var returnAfterSeconds = 10.0
   /// Stores that turn slow within so long of one another have a cause in common.
   public var commonCauseSeconds = 300.0
 

@@ -5,6 +5,8 @@ struct Latch: Sendable, Equatable {
   private(set) var isSet = false
   private var beyondSeconds = 0.0
   private var belowSeconds = 0.0
+  /// It was set for a reason that ends all at once, and clears sooner.
+  private var clearsSoon = false
   /// Times that it was set, in the last hours.
   private var timesSet = DecayingCount(halfLifeSeconds: 21_600)
 
@@ -18,14 +20,19 @@ struct Latch: Sendable, Equatable {
     var setAfterSeconds: Double
     /// Below threshold and margin for so long, without interruption.
     var clearAfterSeconds: Double
+    /// Likewise if it was set while the store was dead.
+    var clearAfterDeathSeconds: Double
   }
 
   /// Lets time pass with a score.
   ///
   /// - Parameters:
+  ///   - isDead: nothing comes from the store: what is set by this clears sooner.
   ///   - atOnce: a score beyond the threshold is not waited for.
   ///   - mayClear: false while nothing that the score says can be trusted.
-  mutating func advance(score: Double, seconds: Double, _ terms: Terms, atOnce: Bool, mayClear: Bool) {
+  mutating func advance(
+    score: Double, seconds: Double, _ terms: Terms, isDead: Bool, atOnce: Bool, mayClear: Bool
+  ) {
     timesSet.advance(seconds: seconds)
     if isSet {
       let isBelow = score < terms.threshold - terms.margin
@@ -33,6 +40,7 @@ struct Latch: Sendable, Equatable {
       if belowSeconds >= clearAfter(terms) { clear() }
     } else if score >= terms.threshold {
       beyondSeconds += seconds
+      clearsSoon = isDead
       if beyondSeconds >= terms.setAfterSeconds || atOnce { set() }
     } else {
       beyondSeconds = max(0, beyondSeconds - seconds)
@@ -42,7 +50,7 @@ struct Latch: Sendable, Equatable {
   /// The first time clears after the time itself, each further one of the last hours after twice as long.
   private func clearAfter(_ terms: Terms) -> Double {
     let again = min(max(0, (timesSet.value - 1).rounded()), Self.doublingsMax)
-    return terms.clearAfterSeconds * exp2(again)
+    return (clearsSoon ? terms.clearAfterDeathSeconds : terms.clearAfterSeconds) * exp2(again)
   }
 
   private mutating func set() {

@@ -89,8 +89,8 @@ extension Redirector {
     if copies.count > 0 { choose(copies[0], for: index) }
   }
 
-  /// Whether a store is written to only where there is no other: it has failed, is away or sat out, or has been
-  /// too slow for a while and still has not done what it was asked for.
+  /// Whether a store is written to only where there is no other: it has failed, is away or sat out, or has
+  /// been too slow for a while and still has not done what it was asked for.
   private func isAvoided(_ store: StoreID) -> Bool {
     shared.stores.hasFailed(store) || shared.stores.isAway(store) || shared.stores.isSatOut(store)
       || shared.stores.isStuck(store, at: now)

@@ -216,9 +216,9 @@ extension Redirector {
     return roundPending.compactMap { synchronizationDue($0) }.min()
   }
 
-  /// When a store of the round is overdue; nil if it has all the time. One on which a write is overdue will not
-  /// be quick with what comes after that, and the write's client waits until the catalog knows that the store
-  /// lacks it.
+  /// When a store of the round is overdue; nil if it has all the time. One on which a write is overdue will
+  /// not be quick with what comes after that, and the write's client waits until the catalog knows that the
+  /// store lacks it.
   private func synchronizationDue(_ store: StoreID) -> UInt64? {
     // It may be back in a moment or in a month; other stores' volumes need not wait for it.
     if shared.stores.isAway(store) { return roundBegan }

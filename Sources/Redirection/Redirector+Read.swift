@@ -121,9 +121,9 @@ extension Redirector {
     return best
   }
 
-  /// Whether one copy is better read than another: not one that is away, has failed or is sat out, rather one
-  /// that has not just missed a deadline or does so still, then the one that is expected to be faster, or else
-  /// of the faster tier.
+  /// Whether one copy is better read than another: not one that is away, has failed or is sat out, rather
+  /// one that has not just missed a deadline or does so still, then the one that is expected to be faster, or
+  /// else of the faster tier.
   private func isBetter(_ copy: MapEntry, than other: MapEntry) -> Bool {
     let (away, otherAway) = (shared.stores.isAway(copy.store), shared.stores.isAway(other.store))
     if away != otherAway { return otherAway }

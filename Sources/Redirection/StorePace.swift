@@ -20,8 +20,9 @@ struct StorePace {
     static let read = Patience(factor: 2, least: 1_000_000, most: 500_000_000)
     /// After a write its copy has to be filled again.
     static let write = Patience(factor: 4, least: 40_000_000, most: 2_000_000_000)
-    /// Likewise all copies that were written to since the synchronization before.
-    static let synchronization = Patience(factor: 4, least: 40_000_000, most: 5_000_000_000)
+    /// Likewise all copies that were written to since the synchronization before, whole. A busy disk takes
+    /// that long now and then; one on which a write is overdue is not waited for.
+    static let synchronization = Patience(factor: 4, least: 400_000_000, most: 5_000_000_000)
   }
 
   private let patience: Patience

@@ -101,7 +101,7 @@ import Testing
     bench.findings[0].isDead = false
     bench.findings[0].sharedScore = 0
     bench.findings[0].redundancy.staleCopies = 7
-    bench.pass(299)
+    bench.pass(9)
     #expect(bench.state(0) == .satOut)
     bench.pass(1)
     #expect(bench.state(0) == .returning)

@@ -67,7 +67,8 @@ FAULTS = ("lose_sectors", "get_slow", "hang", "refuse_writes", "fail")
 
 def pool(case, bad, size, extent=256 * KiB):
     """A daemon that keeps the live copies on the bad disk and shadows on the good one."""
-    daemon = support.Daemon(case, volumes={"v": size}, extent=extent,
+    # How single requests are redirected is looked at; a store that has erred would be left alone for minutes.
+    daemon = support.Daemon(case, volumes={"v": size}, extent=extent, config="{ health: { act: false } }",
                             stores=[("bad", f"{bad.path},size={bad.bytes}", 0), ("good", f"{GOOD},size={bad.bytes}", 1)])
     case.daemons.append(daemon)
     daemon.create()

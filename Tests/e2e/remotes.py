@@ -57,7 +57,7 @@ class Server:
         # Settings of filters come after the plugin and its own.
         settings = [word for word in self.words if "=" in word and not word.startswith("-")]
         options = [word for word in self.words if word not in settings]
-        return ["nbdkit", "-f", *place, *options, *body, *settings]
+        return ["nbdkit", "-f", *place, *options, *body, *settings, *self.parameters]
 
     def start(self):
         if not self.port and os.path.exists(self.socket):
@@ -105,7 +105,11 @@ class Server:
         eventually(stands, 5, "the stop of the server")
 
     def resume(self):
+        """Lets it go on. nbdkit 1.32 can fail an assertion when it answers two requests over a connection that was
+        closed meanwhile: then it is started again."""
         self.process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+        self.revive()
 
 
 class Wire:

@@ -111,6 +111,8 @@ public struct Configuration: Sendable, Equatable {
     public var sitOutAfterSeconds = 10
     /// For how long a store must be well before it is used as before.
     public var comeBackAfterSeconds = 300
+    /// Likewise if it hung or could not be reached, and is there again.
+    public var returnAfterSeconds = 10
     /// The program that asks devices.
     public var smartctl = "smartctl"
     /// How often it does; 0: never.

@@ -152,6 +152,10 @@ struct Setting {
           "For how long a score must be 10 below its threshold, without interruption, before the store "
           + "comes back. Doubled for each time that it came and went in the last hours, up to 64 times."),
       Setting(
+        path: "health.returnAfterSeconds", kind: .integer(\.health.returnAfterSeconds, 1...86_400),
+        summary: "Likewise for a store that hung, or whose connection was down, when it is there again; at "
+          + "most `health.comeBackAfterSeconds`."),
+      Setting(
         path: "health.smartctl", kind: .text(\.health.smartctl),
         summary: "The program that asks devices for their S.M.A.R.T. data: a path, or a name that is looked "
           + "for in `PATH`. Without it, devices are not asked."),

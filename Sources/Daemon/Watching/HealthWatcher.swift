@@ -289,5 +289,6 @@ extension HealthSettings {
     actAfterSeconds = Double(configuration.actAfterSeconds)
     sitOutAfterSeconds = Double(configuration.sitOutAfterSeconds)
     comeBackAfterSeconds = Double(configuration.comeBackAfterSeconds)
+    returnAfterSeconds = Double(configuration.returnAfterSeconds)
   }
 }

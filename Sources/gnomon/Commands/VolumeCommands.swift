@@ -13,8 +13,8 @@ extension Command {
   ]
 
   private static let redundancyDetails =
-    "copies= is how many copies each extent is to have, from 1 to 4, the live one included; a moment after "
-    + "the first write to an extent the others are made. across= is what no two of them may share: store "
+    "copies= is how many copies each extent is to have, from 1 to 4, the live one included; a new extent "
+    + "gets all of them with its first write. across= is what no two of them may share: store "
     + "(the default), node, zone or region. protection= says when a write is acknowledged: sync (the "
     + "default), when all copies have it; async, when the live one has, and the others get it a little "
     + "later; none, when the live one has, and the others are left behind. errors= says what becomes of a "

@@ -166,7 +166,7 @@ def a_server_that_was_away_gets_what_it_has_missed(case):
     assert client.read(0, 32 * MiB) == image
     assert _volume(daemon)["lackingExtents"] == 8, "one for each extent that was written to"
     server.start()
-    _copied(daemon)
+    _copied(daemon, seconds=60)
     copied = _moved(daemon) - before
     # A part of an extent is a 64th: what differs in a part of 16 KiB is all of it.
     assert copied == 8 * 16 * KiB, f"{copied} bytes were copied, 8 parts of 16 KiB lacked something"
