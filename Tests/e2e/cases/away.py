@@ -125,7 +125,7 @@ def a_server_that_was_away_for_long_is_used_again(case):
     server.kill()
     answer, took = _timed(client, Command.FLUSH, 0, 0)
     assert not answer.ok and 2 <= took <= 9, f"{answer} after {took:.1f} s"
-    assert "kept and sent again" in daemon.log()
+    eventually(lambda: "kept and sent again" in daemon.log(), 15, "the word about it")
     server.start()
     eventually(lambda: _store(daemon, "far")["state"] == "online", 20, "the server's return")
     client.flush()
