@@ -123,10 +123,15 @@ class SlowWire:
         return int(self.process.stdout.readline()) / REQUEST_BYTES
 
 
+# What is measured is how single requests are redirected; a store that fails again and again would be left alone
+# for longer each time.
+REQUESTS_ONLY = "{ health: { act: false } }"
+
+
 class Pool:
     """A pool and its daemon. Stores are (name, place with options)."""
 
-    def __init__(self, rig, stores, volumes, extent="1M", config=None):
+    def __init__(self, rig, stores, volumes, extent="1M", config=REQUESTS_ONLY):
         self.rig, self.folder, self.socket = rig, rig.path("pool"), rig.path("sock")
         words = [GNOMON, "pool", "create", self.folder]
         for name, place in stores:
@@ -134,9 +139,8 @@ class Pool:
         for name, size in volumes.items():
             words += ["--volume", f"{name}={size},extent={extent}"]
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-        if config:
-            with open(f"{self.folder}/gnomon.json5", "w", encoding="utf-8") as file:
-                file.write(config)
+        with open(f"{self.folder}/gnomon.json5", "w", encoding="utf-8") as file:
+            file.write(config)
         self.process = rig.spawn(
             [GNOMON, "serve", "--pool", self.folder, "--listen", f"nbd+unix:///?socket={self.socket}"], self.socket)
         eventually(lambda: os.path.exists(f"{self.folder}/api.sock"), 10, "the control API")
