@@ -69,7 +69,6 @@ extension Reactor {
       done()
     }
     redirector.release(operation)
-    hasReleased = true
   }
 }
 

@@ -177,7 +177,6 @@ extension Reactor {
     unsafe connection.pointee.requestsInFlight -= 1
     unsafe connection.pointee.bytesInFlight -= connection.pointee.payloadTotal
     redirector.abandonWrite(operation)
-    hasReleased = true
   }
 
   /// Closes a draining or dead connection once nothing of it is left.

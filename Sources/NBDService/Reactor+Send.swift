@@ -168,6 +168,5 @@ extension Reactor {
       }
     }
     redirector.release(operation)
-    hasReleased = true
   }
 }

@@ -30,8 +30,6 @@ final class Reactor {
   /// Connections that wait for memory or operations, oldest first.
   var stalled: [UInt32] = []
   var isResumingStalled = false
-  /// Something that stalled connections wait for has been released.
-  var hasReleased = false
 
   /// Transfers on their way to the stores.
   var transfers = TransferQueues()
@@ -251,9 +249,10 @@ final class Reactor {
       if !copies.isEmpty { makeCopies() }
       if !refusals.isEmpty { endRefusals() }
       collectFinished()
-      if hasReleased && !stalled.isEmpty { resumeStalled() }
-      isSettled = redirector.directives.count == 0 && (!hasReleased || stalled.isEmpty)
-      hasReleased = false
+      let isRoom = redirector.hasReleased && !stalled.isEmpty
+      redirector.hasReleased = false
+      if isRoom { resumeStalled() }
+      isSettled = redirector.directives.count == 0 && !isRoom
     }
     submitTransfers()
     if !remoteIDs.isEmpty { sendRemoteRequests() }

@@ -63,6 +63,9 @@ public final class Redirector {
   /// The time, in nanoseconds on a clock that does not jump; whoever drives the redirector sets it before
   /// each turn.
   public var now: UInt64 = 0
+  /// An operation and its memory have become free since the driver cleared this: requests that found no room
+  /// may find it now.
+  public var hasReleased = false
   /// By store.
   var readPaces = [StorePace](repeating: StorePace(.read), count: StoreTable.capacity)
   var writePaces = [StorePace](repeating: StorePace(.write), count: StoreTable.capacity)
@@ -133,6 +136,7 @@ public final class Redirector {
       unsafe arena.release(buffer, bytes: op.pointee.bufferBytes)
     }
     slab.release(index)
+    hasReleased = true
   }
 
   /// Requests and their pieces that are not released yet.

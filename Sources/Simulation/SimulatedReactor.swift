@@ -12,7 +12,6 @@ final class SimulatedReactor {
   /// Connections that wait for memory or operations, oldest first.
   private var stalled: [Connection] = []
   private var isResuming = false
-  private var hasReleased = false
   private var isTurnDue = false
   private var nextWatch = UInt64.max
   private let headerMemory: UnsafeMutableRawBufferPointer
@@ -53,8 +52,9 @@ final class SimulatedReactor {
       redirector.retryParked()
       carryOut()
       collect()
-      if hasReleased && !stalled.isEmpty { try resumeStalled() }
-      hasReleased = false
+      let isRoom = redirector.hasReleased && !stalled.isEmpty
+      redirector.hasReleased = false
+      if isRoom { try resumeStalled() }
     } while redirector.directives.count > 0
     if redirector.isRetryDue { wake() }
     watchDeadlines()
@@ -268,7 +268,6 @@ final class SimulatedReactor {
 
   private func release(_ operation: UInt32) {
     redirector.release(operation)
-    hasReleased = true
     wake()
   }
 
@@ -303,7 +302,6 @@ final class SimulatedReactor {
     if let operation = connection.payloadOperation {
       redirector.abandonWrite(operation)
       connection.payloadOperation = nil
-      hasReleased = true
     }
     for operation in connection.replies { release(operation) }
     connection.replies = []
