@@ -260,7 +260,12 @@ extension Redirector {
         return true
       }
       if line.isActivating { return false }
-      if line.takeTouched() || active.view.entry(active.extent).writers > 0 { active.quietSince = nil }
+      if line.takeTouched() { active.quietSince = nil }
+      if active.view.entry(active.extent).writers > 0 {
+        // Rounds that begin before it ends are not about it.
+        active.quietSince = nil
+        return false
+      }
       if !all {
         guard let quiet = active.quietSince else {
           active.quietSince = rounds.begun

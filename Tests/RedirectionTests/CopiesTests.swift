@@ -24,6 +24,28 @@ private let block = World.blockBytes
     try world.verifyAtRest()
   }
 
+  /// Whatever rounds end meanwhile: they are not about a write that has not ended.
+  @Test func anExtentIsNotAtRestAsLongAsAWriteIsUnderWay() throws {
+    let world = try Self.mirrored()
+    world.holds = { $0.directive.kind == .write && $0.directive.offset < extent }
+    let write = try world.begin(.write, 0, block)
+    try world.exhaust()
+    world.redirectors[0].sweepActivity()
+    for command in [Command.write, .flush] {
+      let other = try world.begin(command, command == .write ? extent : 0, command == .write ? block : 0)
+      try world.exhaust()
+      #expect(world.outcomes[other] == .some(nil) && !world.isAnswered(write))
+    }
+    world.letGo()
+    while !world.isAnswered(write) { try world.step() }
+    world.redirectors[0].sweepActivity()
+    #expect(world.shadows()!.isActive, "the copies may still differ after a crash")
+    #expect(try world.perform(.flush) == nil)
+    for _ in 0..<2 { world.redirectors[0].sweepActivity() }
+    #expect(!world.shadows()!.isActive)
+    try world.verifyAtRest()
+  }
+
   /// A durable write covers a block in part, and the live copy of that block can not be read: a shadow takes over
   /// before anything is written.
   @Test func aDurableWriteWaitsForTheTakeoverThatItHasCaused() throws {
