@@ -134,6 +134,8 @@ public struct Operation {
   var progress: UInt64
   /// Of an extent with shadows: the copies that are written, or that could not be read.
   var copies: CopySet
+  /// Of a write to an extent with shadows: the copies that it was sent to.
+  var tried: CopySet
   /// Of a write to an extent with shadows: which copy was the live one when it began.
   var live: MapEntry
   /// Copies that are not written exist; they lack it.

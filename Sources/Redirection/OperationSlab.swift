@@ -79,6 +79,7 @@ extension Operation {
     placementFailure = 0
     progress = 0
     copies = CopySet()
+    tried = CopySet()
     live = .unmapped
     skipsCopies = false
     arrived = 0

@@ -79,6 +79,7 @@ extension Redirector {
     }
     unsafe op.pointee.live = entry.address
     unsafe op.pointee.copies = copies
+    unsafe op.pointee.tried = copies
     unsafe op.pointee.skipsCopies = isLeftOut
     if isSyncedLeftOut {
       // Before it begins: nobody must have the shadow take over meanwhile.
@@ -151,7 +152,10 @@ extension Redirector {
   // MARK: The end of a write
 
   /// All directives of a write to an extent with shadows have ended.
-  func finishCopies(_ index: UInt32, _ extent: UInt64) {
+  ///
+  /// - Returns: false if it has to be tried again: the copies that it reached are worth nothing now, and
+  ///   there is one that it has not tried.
+  func finishCopies(_ index: UInt32, _ extent: UInt64) -> Bool {
     let op = unsafe operation(index)
     let view = unsafe op.pointee.view
     // A store may have failed meanwhile, and whoever said so may have been here before.
@@ -181,6 +185,7 @@ extension Redirector {
       if copies.count == 0, unsafe op.pointee.result == 0 { unsafe op.pointee.result = -StoreErrno.io }
       guardLoneCopy(extent, of: view)
     } else if copies.count == 1, unsafe !op.pointee.isSelfDurable {
+        if isWorthAnotherTry(index, extent) { return false }
       shared.stores.markDirty(copies[0].store, by: view.marks)
     }
     if unsafe op.pointee.flags.contains(.durable) && !op.pointee.isSelfDurable {
@@ -188,8 +193,21 @@ extension Redirector {
     }
   }
 
-  /// Another copy makes good for what a store fails to make durable, as long as there is another. From now on
-  /// there may be none: then the volume needs the store's next synchronization.
+  /// Whether a write that no copy has kept was not sent to what is the live copy now: that was left out for
+  /// being slow, or another was then.
+  private func isWorthAnotherTry(_ index: UInt32, _ extent: UInt64) -> Bool {
+    let op = unsafe operation(index)
+    let entry = unsafe op.pointee.view.entry(extent)
+    // With writes under way that nobody waits for, it could not be told whose end is whose.
+    return unsafe !op.pointee.tried.contains(entry.address) && op.pointee.late.count == 0
+      && entry.isMapped && !shared.stores.hasFailed(entry.store)
+  }
+
+  /// Another copy makes good for what a store fails to make durable, as long as there is another. Of an
+  /// active extent there may be none from now on: then the volume needs the store's next synchronization.
+  ///
+  /// That matters once a round does without the store; whoever has one do so looks at all active extents
+  /// (`dropCopies(in:)`). Before, the copy may be filled again, and nobody has to wait for the store.
   func guardLoneCopy(_ extent: UInt64, of view: ExtentMapView) {
     let entry = view.entry(extent)
     guard entry.isMapped, let line = view.shadows(of: extent, entry) else { return }

@@ -244,7 +244,13 @@ extension Redirector {
     let extent = unsafe op.pointee.cursor >> UInt64(view.extentShift)
     (unsafe op.pointee.isSelfDurable ? Failpoint.durableWriteCompleted : .writeCompleted).pass()
     let hasCopies = unsafe op.pointee.copies.count > 0 || op.pointee.skipsCopies
-    if hasCopies { finishCopies(index, extent) }
+    if hasCopies && !finishCopies(index, extent) {
+      unsafe op.pointee.result = 0
+      unlockRange(index, extent)
+      unpin(index, extent)
+      tryPart(index)
+      return
+    }
     if unsafe op.pointee.result != 0 {
       unsafe op.pointee.error = StoreErrno.wire(-op.pointee.result)
     }

@@ -52,6 +52,23 @@ private let second = StoreID(rawValue: 1)
     try world.verifyAtRest()
   }
 
+  @Test func whatNoOtherCopyTakesIsWrittenThere() throws {
+    let world = try Self.mirrored()
+    world.shared.stores.setSatOut(first, true)
+    world.faults.writeError = 1
+    world.holds = { $0.directive.kind == .write && $0.directive.store == first.rawValue }
+    let write = try world.begin(.write, 0, block)
+    try world.exhaust()
+    #expect(!world.isAnswered(write) && world.count(.write) == 1)
+    world.faults.writeError = 0
+    world.letGo()
+    try world.settle()
+    #expect(world.outcomes[write] == .some(nil))
+    #expect(world.volumes[0].map.view.entry(0).store == first)
+    #expect(world.shadows()!.missed(0).nonzeroBitCount == 1)
+    try world.verifyAtRest()
+  }
+
   @Test func whatHasNoOtherCopyStaysInUse() throws {
     let world = try World.small(stores: [8])
     world.redirectors[0].meters.begin(first)
