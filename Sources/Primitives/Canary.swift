@@ -50,6 +50,8 @@ public enum Canary: UInt8, CaseIterable, Sendable {
   /// Changes are committed although the round has not asked the store that their data is in, because its last
   /// synchronization was late.
   case forgetsSkippedStores
+  /// A volume does not wait for the store that alone has what it wrote.
+  case forgetsLoneCopies
   /// After a crash, an extent whose copies may differ is believed to be equal.
   case trustsActiveExtents
   /// A write opens a sealed extent, and the catalog keeps its seal.

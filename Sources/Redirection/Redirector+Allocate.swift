@@ -142,11 +142,7 @@ extension Redirector {
       prepareSlot(index)
       return
     }
-    if unsafe op.pointee.copies.count == 0 {
-      unsafe shared.stores.markDirty(op.pointee.store, by: view.marks)
-    } else {
-      unsafe shared.stores.markDirty(op.pointee.store)
-    }
+    unsafe shared.stores.markDirty(op.pointee.store)
     unsafe op.pointee.copies.insert(op.pointee.placement.address)
     Failpoint.slotPrepared.pass()
     prepareNextOrMap(index, extent)
@@ -184,6 +180,7 @@ extension Redirector {
       guardLoneCopy(extent, of: view)
     } else {
       for number in 1..<max(copies.count, 1) { giveBack(copies[number], view) }
+      shared.stores.markDirty(copies[0].store, by: view.marks)
       shared.changes.map(extent, of: view, to: copies[0])
     }
     if copies.count < view.marks.copies { shared.fresh.note(extent, of: view.volume) }

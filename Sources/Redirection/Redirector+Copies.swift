@@ -56,9 +56,9 @@ extension Redirector {
     let op = unsafe operation(index)
     var copies = CopySet()
     var (isLeftOut, isSyncedLeftOut) = (false, false)
-    if isAvoided(entry.store),
+    if isAvoidedAsLive(entry.store),
       shared.stores.hasFailed(entry.store)
-        || shared.changes.heir(line, where: { !isAvoided($0.store) }) != nil
+        || shared.changes.heir(line, where: { !isAvoidedAsLive($0.store) }) != nil
     {
       isLeftOut = true
     } else {
@@ -95,6 +95,12 @@ extension Redirector {
   private func isAvoided(_ store: StoreID) -> Bool {
     shared.stores.hasFailed(store) || shared.stores.isAway(store) || shared.stores.isSatOut(store)
       || shared.stores.isStuck(store, at: now)
+  }
+
+  /// Whether a store had better not hold the live copy of what is written now: rounds do without it, so after
+  /// a crash the copy that the others would be filled from may lack what flushes have promised.
+  private func isAvoidedAsLive(_ store: StoreID) -> Bool {
+    isAvoided(store) || shared.stores.isDoneWithout(store)
   }
 
   /// The copy that a single directive of the operation is for.
@@ -179,18 +185,19 @@ extension Redirector {
         unsafe op.pointee.isSelfDurable = false
         unsafe op.pointee.flags.insert(.needsFlush)
       case .lost:
+        if isWorthAnotherTry(index, extent) { return false }
         if unsafe op.pointee.result == 0 { unsafe op.pointee.result = -StoreErrno.io }
       }
       // Whatever a trim has made of the extent meanwhile: it was written nowhere.
       if copies.count == 0, unsafe op.pointee.result == 0 { unsafe op.pointee.result = -StoreErrno.io }
       guardLoneCopy(extent, of: view)
     } else if copies.count == 1, unsafe !op.pointee.isSelfDurable {
-        if isWorthAnotherTry(index, extent) { return false }
       shared.stores.markDirty(copies[0].store, by: view.marks)
     }
     if unsafe op.pointee.flags.contains(.durable) && !op.pointee.isSelfDurable {
       unsafe op.pointee.flags.insert(.needsFlush)
     }
+    return true
   }
 
   /// Whether a write that no copy has kept was not sent to what is the live copy now: that was left out for
@@ -212,7 +219,11 @@ extension Redirector {
     let entry = view.entry(extent)
     guard entry.isMapped, let line = view.shadows(of: extent, entry) else { return }
     if shared.changes.heir(line) != nil { return }
-    shared.stores.markDirty(entry.store, by: view.marks)
+    // A write that has failed may have left something there as well.
+    shared.stores.markDirty(entry.store)
+    if shared.stores.isDoneWithout(entry.store) && !Canary.forgetsLoneCopies.isOut {
+      shared.stores.markDirty(entry.store, by: view.marks)
+    }
   }
 
   /// A copy can not be read: it is filled again from another, if there is one.

@@ -174,8 +174,7 @@ extension Redirector {
             || (shared.stores.needs(view, anyOf: roundSkips) && !Canary.forgetsSkippedStores.isOut)
         },
         unsafe: { store in
-          shared.stores.isSynchronizingLate(store) || shared.stores.isBehind(store)
-            || shared.stores.hasFailed(store)
+          shared.stores.isDoneWithout(store)
             || (roundSkips.contains(store) && !Canary.forgetsSkippedStores.isOut)
         })
     }

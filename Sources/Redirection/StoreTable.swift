@@ -259,6 +259,11 @@ public final class StoreTable: @unchecked Sendable {
     unsafe entries[Int(store.rawValue)].isSynchronizingLate.load(ordering: .acquiring)
   }
 
+  /// Whether rounds end without the store's synchronization: it is late, is to be begun again, or has failed.
+  func isDoneWithout(_ store: StoreID) -> Bool {
+    isSynchronizingLate(store) || isBehind(store) || hasFailed(store)
+  }
+
   /// Whether some store's synchronization is late.
   var isAnySynchronizingLate: Bool {
     (0..<end).contains { unsafe entries[$0].isSynchronizingLate.load(ordering: .acquiring) }
