@@ -20,13 +20,13 @@ extension Reactor {
   }
 
   func move(
-    _ step: MoveStep, _ volume: Volume, _ extent: UInt64, _ target: StoreID,
+    _ step: MoveStep, _ volume: Volume, _ extent: UInt64, _ target: StoreID, _ stride: CopyStride,
     _ done: @escaping @Sendable (MoveOutcome, UInt64) -> Void
   ) {
     let request = Request(
       view: volume.map.view, offset: extent * volume.extentBytes, length: volume.extentBytes, flags: [],
       cookie: 0, owner: Self.controlOwner, volumeBytes: 0)
-    guard let index = redirector.move(step, request, target: target) else {
+    guard let index = redirector.move(step, request, target: target, stride) else {
       // Clients have taken all there is; whoever moves tries again later.
       done(.busy, 0)
       return

@@ -313,8 +313,8 @@ final class Reactor {
       redirector.deliver(token, errno: errno)
     case .grace: redirector.beginGrace()
     case .flush(let volume, let done): flushForControl(volume, done)
-    case .move(let step, let volume, let extent, let target, let done):
-      move(step, volume, extent, target, done)
+    case .move(let step, let volume, let extent, let target, let stride, let done):
+      move(step, volume, extent, target, stride, done)
     case .scan(let scan, let volume, let extent, let done): self.scan(scan, volume, extent, done)
     case .probe(let store, let done): probe(store, done)
     case .endActivity(let done):

@@ -22,7 +22,9 @@ public enum ReactorMessage: Sendable {
   /// Flush a volume, or all of them, for the control plane.
   case flush(Volume?, done: @Sendable (NBDErrno?) -> Void)
   /// Take a step of a move, for the control plane.
-  case move(MoveStep, Volume, extent: UInt64, target: StoreID, done: @Sendable (MoveOutcome, UInt64) -> Void)
+  case move(
+    MoveStep, Volume, extent: UInt64, target: StoreID, CopyStride,
+    done: @Sendable (MoveOutcome, UInt64) -> Void)
   /// Take a step of reading a copy for its checksum, for the control plane.
   case scan(Scan, Volume, extent: UInt64, done: @Sendable (ScanOutcome, UInt64) -> Void)
   /// Read and write a block of a store's scratch area; then call back.

@@ -6,7 +6,7 @@ public enum MoveStep: UInt8, Sendable {
   /// The store gets a shadow that lacks everything, or the one that it has begins to be filled. The extent's
   /// `ShadowLine` has been made, and nobody else moves copies of the extent.
   case begin
-  /// Copies what the shadow lacks, while the extent is in use, up to `MoveState.bytesPerStep`.
+  /// Copies what the shadow lacks, while the extent is in use, up to `CopyStride.bytesPerStep`.
   case fill
   /// Copies what is left while writers wait, if that is little; then the shadow is synced.
   case settle
@@ -40,6 +40,25 @@ public enum MoveOutcome: Sendable, Equatable {
   case failed(Int32)
 }
 
+/// How long the transfers are by which an extent is copied.
+public enum CopyStride: Sendable {
+  /// As long as it takes for a store to be fast.
+  case long
+  /// So short that clients' requests need not wait long behind one.
+  case short
+
+  /// Bytes of one transfer; at least one part.
+  var bytesPerUnit: UInt64 {
+    switch self {
+    case .long: 256 << 10
+    case .short: 64 << 10
+    }
+  }
+
+  /// Bytes that one step copies at most.
+  var bytesPerStep: UInt64 { 4 * bytesPerUnit }
+}
+
 /// What an operation knows of the step that it takes.
 struct MoveState {
   var step = MoveStep.begin
@@ -54,11 +73,8 @@ struct MoveState {
   var start: UInt64 = 0
   var bytes: UInt64 = 0
   var outcome = MoveOutcome.done
+  var stride = CopyStride.long
 
-  /// Bytes that one step copies at most.
-  static let bytesPerStep: UInt64 = 1 << 20
-  /// Bytes of one transfer; at least one part.
-  static let bytesPerUnit: UInt64 = 256 << 10
   /// Parts that are copied while writers wait.
   static let lastPassPartsMax = 4
 }

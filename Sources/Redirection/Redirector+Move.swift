@@ -16,11 +16,14 @@ extension Redirector {
   /// - Parameters:
   ///   - request: the volume's map, any offset of the extent, and who asks.
   ///   - target: the store of the shadow.
+  ///   - stride: how much is copied at a time.
   /// - Returns: the operation that will finish, see `moveOutcome(_:)`; nil if there is no room for it now.
-  public func move(_ step: MoveStep, _ request: Request, target: StoreID) -> UInt32? {
+  public func move(
+    _ step: MoveStep, _ request: Request, target: StoreID, _ stride: CopyStride = .long
+  ) -> UInt32? {
     guard hasRoom(pieces: 1) else { return nil }
     var buffer: UnsafeMutableRawPointer?
-    let bytes = Int(Self.unitBytes(request.view))
+    let bytes = Int(Self.unitBytes(request.view, stride))
     if step == .fill || step == .settle {
       unsafe buffer = arena.allocate(bytes: 2 * bytes)
       if unsafe buffer == nil { return nil }
@@ -35,6 +38,7 @@ extension Redirector {
     unsafe op.pointee.length = 0
     unsafe op.pointee.move.step = step
     unsafe op.pointee.move.target = target
+    unsafe op.pointee.move.stride = stride
     tryMove(index)
     return index
   }
@@ -48,8 +52,8 @@ extension Redirector {
     return unsafe (op.pointee.move.outcome, op.pointee.length)
   }
 
-  private static func unitBytes(_ view: ExtentMapView) -> UInt64 {
-    max(1 << view.partShift, min(MoveState.bytesPerUnit, view.extentBytes))
+  private static func unitBytes(_ view: ExtentMapView, _ stride: CopyStride) -> UInt64 {
+    max(1 << view.partShift, min(stride.bytesPerUnit, view.extentBytes))
   }
 
   func tryMove(_ index: UInt32) {
@@ -230,12 +234,13 @@ extension Redirector {
       }
       return
     }
-    if unsafe op.pointee.length >= MoveState.bytesPerStep {
+    let stride = unsafe op.pointee.move.stride
+    if unsafe op.pointee.length >= stride.bytesPerStep {
       stopFilling(index, extent, .more)
       return
     }
     let first = UInt64(missed.trailingZeroBitCount)
-    let most = Self.unitBytes(view) >> view.partShift
+    let most = Self.unitBytes(view, stride) >> view.partShift
     let count = min(UInt64((~(missed >> first)).trailingZeroBitCount), most)
     let start = first << view.partShift
     let end = start + count << view.partShift

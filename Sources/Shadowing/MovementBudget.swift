@@ -1,20 +1,29 @@
-/// How much may be moved: a token bucket of bytes whose rate falls as foreground requests get slower.
+import Glibc
+
+/// How much may be moved: a token bucket of bytes whose rate falls while moves make clients wait.
 ///
 /// Pure: whoever spends hands the time in.
 public struct MovementBudget: Sendable {
-  /// Bytes per second while clients do not suffer.
+  /// Bytes per second while nobody else has anything to do.
   public private(set) var bytesPerSecond: Double
   /// The share of it that is given now, from `leastShare` to 1.
   public private(set) var share = 1.0
+  /// Whether clients are at work: then transfers had better be short, since theirs wait behind them.
+  public private(set) var isShared = false
   private var tokens: Double
   private var lastNanoseconds: UInt64?
 
   /// However slow clients get, moves go on at this share: an evacuation must end.
   public static let leastShare = 1.0 / 16
-  /// Foreground latency, as a multiple of its baseline, up to which the full rate is given.
-  public static let fullUpTo = 1.25
-  /// And from which on the least is given.
-  public static let leastFrom = 2.5
+  /// The share with which moves begin beside clients.
+  public static let firstShare = 1.0 / 8
+  /// Foreground latency, as a multiple of the usual one, from which on the share shrinks.
+  public static let shrinksFrom = 1.3
+  /// And up to which it grows.
+  public static let growsUpTo = 1.15
+  /// Seconds in which the share shrinks to a third of what it was, or grows to three times as much.
+  private static let shrinkSeconds = 0.3
+  private static let growSeconds = 0.8
   /// Seconds of rate that can be saved up: a burst no longer than this.
   private static let burstSeconds = 0.1
 
@@ -25,13 +34,26 @@ public struct MovementBudget: Sendable {
     tokens = self.bytesPerSecond * Self.burstSeconds
   }
 
-  /// Foreground latency is so many times its baseline now. Between the two bounds the share falls linearly.
-  public mutating func observe(slowdown: Double) {
-    guard slowdown.isFinite else { return }
-    let excess = (slowdown - Self.fullUpTo) / (Self.leastFrom - Self.fullUpTo)
-    let wanted = 1 - (1 - Self.leastShare) * min(max(excess, 0), 1)
-    // Down at once, up slowly: each second a quarter of what is missing.
-    share = wanted < share ? wanted : share + (wanted - share) / 4
+  /// Takes how clients fare: the share shrinks and grows by factors, so that it soon finds its level whatever
+  /// that is.
+  ///
+  /// - Parameters:
+  ///   - slowdown: how many times as long as usual requests have taken; nil if there were none.
+  ///   - seconds: the interval in which they did.
+  ///   - isMoving: whether anything was being moved in it.
+  public mutating func observe(slowdown: Double?, seconds: Double, isMoving: Bool) {
+    isShared = slowdown != nil
+    guard let slowdown else {
+      share = 1
+      return
+    }
+    if !isMoving {
+      share = Self.firstShare
+    } else if slowdown > Self.shrinksFrom {
+      share = max(Self.leastShare, share * pow(3, -seconds / Self.shrinkSeconds))
+    } else if slowdown < Self.growsUpTo {
+      share = min(1, share * pow(3, seconds / Self.growSeconds))
+    }
   }
 
   /// Changes the rate.

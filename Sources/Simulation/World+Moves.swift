@@ -95,7 +95,8 @@ extension World {
         flags: [],
         cookie: 0, owner: WorldMove.owner(number), volumeBytes: volume.sizeBytes)
       let reactor = life.reactors[generator.below(plan.redirectors)]
-      if reactor.redirector.move(step, request, target: target) == nil { takeStep(number) }
+      let stride: CopyStride = number.isMultiple(of: 2) ? .long : .short
+      if reactor.redirector.move(step, request, target: target, stride) == nil { takeStep(number) }
       reactor.wake()
     }
   }

@@ -81,25 +81,41 @@ private func rules(_ stores: [StoreCandidate], copies: Int = 2) -> CopyRules {
     var pace = ForegroundPace()
     #expect(pace.observe(requests(100, milliseconds: 8), seconds: 1, isMoving: true) == 1)
     for _ in 0..<10 { _ = pace.observe(requests(100, milliseconds: 2), seconds: 1, isMoving: false) }
-    let slow = pace.observe(requests(100, milliseconds: 6), seconds: 1, isMoving: true)
+    let slow = pace.observe(requests(100, milliseconds: 6), seconds: 1, isMoving: true) ?? 0
     #expect(abs(slow - 3) < 0.2)
     // A few requests, or none, say nothing.
-    #expect(pace.observe(requests(15, milliseconds: 60), seconds: 1, isMoving: true) == 1)
-    #expect(pace.observe(StoreCounts(), seconds: 1, isMoving: true) == 1)
+    #expect(pace.observe(requests(15, milliseconds: 60), seconds: 1, isMoving: true) == nil)
+    #expect(pace.observe(StoreCounts(), seconds: 1, isMoving: true) == nil)
+  }
+
+  /// Moves are felt in the tail first.
+  @Test func theTailCountsToo() {
+    func spread(_ slow: UInt64, milliseconds: Double) -> StoreCounts {
+      var counts = requests(1000 - slow, milliseconds: 2)
+      counts[LatencySeries(.read)].record(nanoseconds: UInt64(milliseconds * 1e6), times: slow)
+      return counts
+    }
+    var pace = ForegroundPace()
+    for _ in 0..<10 { _ = pace.observe(spread(20, milliseconds: 4), seconds: 1, isMoving: false) }
+    let slow = pace.observe(spread(20, milliseconds: 8), seconds: 0.1, isMoving: true) ?? 0
+    #expect(abs(slow - 2) < 0.1)
+    // Of a few requests the mean counts, since nobody knows their tail.
+    let few = pace.observe(requests(100, milliseconds: 2.4), seconds: 0.1, isMoving: true) ?? 0
+    #expect(abs(few - 1.2) < 0.1)
   }
 
   @Test func whatLastsBecomesUsual() {
     var pace = ForegroundPace()
     _ = pace.observe(requests(100, milliseconds: 2), seconds: 1, isMoving: false)
     for _ in 0..<60 { _ = pace.observe(requests(100, milliseconds: 6), seconds: 1, isMoving: true) }
-    #expect(pace.observe(requests(100, milliseconds: 6), seconds: 1, isMoving: true) > 2)
+    #expect(pace.observe(requests(100, milliseconds: 6), seconds: 1, isMoving: true)! > 2)
     for _ in 0..<3600 { _ = pace.observe(requests(100, milliseconds: 6), seconds: 1, isMoving: true) }
-    #expect(pace.observe(requests(100, milliseconds: 6), seconds: 1, isMoving: true) < 1.1)
+    #expect(pace.observe(requests(100, milliseconds: 6), seconds: 1, isMoving: true)! < 1.1)
   }
 
   @Test func noiseOfShortLatenciesIsNone() {
     var pace = ForegroundPace()
     _ = pace.observe(requests(100, milliseconds: 0.01), seconds: 1, isMoving: false)
-    #expect(pace.observe(requests(100, milliseconds: 0.09), seconds: 1, isMoving: true) < 1.05)
+    #expect(pace.observe(requests(100, milliseconds: 0.09), seconds: 1, isMoving: true)! < 1.05)
   }
 }

@@ -34,23 +34,35 @@ private let mebibyte: UInt64 = 1 << 20
     #expect((8...10).contains(burst))
   }
 
-  @Test func theRateFallsAsClientsGetSlower() {
+  private func observe(_ budget: inout MovementBudget, _ slowdown: Double?, times: Int, isMoving: Bool = true)
+  {
+    for _ in 0..<times { budget.observe(slowdown: slowdown, seconds: 0.1, isMoving: isMoving) }
+  }
+
+  @Test func theRateFallsWhileMovesMakeClientsWait() {
     var budget = MovementBudget(bytesPerSecond: 160 * mebibyte)
-    budget.observe(slowdown: 1.2)
-    #expect(budget.share == 1)
-    budget.observe(slowdown: (MovementBudget.fullUpTo + MovementBudget.leastFrom) / 2)
-    #expect(abs(budget.share - (1 + MovementBudget.leastShare) / 2) < 1e-9)
-    for bad in [Double.nan, .infinity] { budget.observe(slowdown: bad) }
-    #expect(budget.share < 1)
-    budget.observe(slowdown: 100)
+    #expect(budget.share == 1 && !budget.isShared)
+    observe(&budget, 1.5, times: 3)
+    #expect(abs(budget.share - 1.0 / 3) < 1e-9 && budget.isShared)
+    // In between it has found its level.
+    observe(&budget, 1.2, times: 10)
+    #expect(abs(budget.share - 1.0 / 3) < 1e-9)
+    observe(&budget, 1, times: 8)
+    #expect(abs(budget.share - 1) < 1e-9)
+    observe(&budget, 100, times: 100)
     #expect(budget.share == MovementBudget.leastShare)
     let bytes = moved(&budget, from: second, seconds: 10)
     #expect((98...120).contains(bytes / mebibyte), "\(bytes / mebibyte) MiB in 10 s")
-    // It comes back slowly.
-    budget.observe(slowdown: 1)
-    #expect(budget.share < 0.4)
-    for _ in 0..<20 { budget.observe(slowdown: 1) }
-    #expect(budget.share > 0.99)
+    observe(&budget, .nan, times: 1)
+    #expect(budget.share == MovementBudget.leastShare)
+  }
+
+  @Test func movesBeginCarefullyBesideClientsAndFastWithoutThem() {
+    var budget = MovementBudget(bytesPerSecond: 160 * mebibyte)
+    observe(&budget, 1, times: 1, isMoving: false)
+    #expect(budget.share == MovementBudget.firstShare && budget.isShared)
+    observe(&budget, nil, times: 1)
+    #expect(budget.share == 1 && !budget.isShared)
   }
 }
 

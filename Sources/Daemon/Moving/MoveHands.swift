@@ -13,6 +13,7 @@ final class MoveHands: Sendable {
   /// What plans see of the pool.
   let view: PlanningView
   private let budget: Mutex<MovementBudget>
+  private let clients: ClientWatch
 
   /// How long until a step is tried again that found no room, or that failed while a move is given up.
   private static let pauseMilliseconds = 20
@@ -21,13 +22,17 @@ final class MoveHands: Sendable {
     self.pool = pool
     view = PlanningView(pool: pool, replaceAfterSeconds: settings.replaceAfterSeconds)
     budget = Mutex(MovementBudget(bytesPerSecond: settings.bytesPerSecond))
+    clients = ClientWatch(pool)
   }
 
   /// Whether a store is sat out: what is being moved there is given up.
   func isOut(_ store: StoreID) -> Bool { pool.shared.stores.isSatOut(store) }
 
-  /// See `MovementBudget.observe(slowdown:)`.
-  func observe(slowdown: Double) { budget.withLock { $0.observe(slowdown: slowdown) } }
+  /// Moves go slower while clients suffer from them.
+  func observeClients(isMoving: Bool) {
+    guard let look = clients.look(at: MonotonicClock.nanoseconds(), isMoving: isMoving) else { return }
+    budget.withLock { $0.observe(slowdown: look.slowdown, seconds: look.seconds, isMoving: isMoving) }
+  }
 
   /// The volume of a move; nil if it is not on offer now.
   func volume(of move: Move) -> Volume? { pool.exports.volume(move.volume) }
@@ -64,14 +69,18 @@ final class MoveHands: Sendable {
     _ step: MoveStep, _ volume: Volume, _ extent: UInt64, _ target: StoreID
   ) async -> (MoveOutcome, UInt64) {
     let reactors = pool.reactors
+    let stride = budget.withLock { $0.isShared ? CopyStride.short : .long }
     return await withCheckedContinuation { continuation in
       reactors[Int(extent % UInt64(reactors.count))].post(
-        .move(step, volume, extent: extent, target: target) { continuation.resume(returning: ($0, $1)) })
+        .move(step, volume, extent: extent, target: target, stride) {
+          continuation.resume(returning: ($0, $1))
+        })
     }
   }
 
   private func pause(after bytes: UInt64) async {
     guard bytes > 0 else { return }
+    observeClients(isMoving: true)
     let wait = budget.withLock { $0.spend(bytes, at: MonotonicClock.nanoseconds()) }
     if wait > 0 { try? await Task.sleep(for: .nanoseconds(wait)) }
   }

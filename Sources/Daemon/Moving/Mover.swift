@@ -117,8 +117,8 @@ final class Mover: Sendable {
       PromotionPlan(hands.view, from: store.record.id, reason: "its store is sat out: \(reason)"))
   }
 
-  /// Clients' requests take so many times as long as they do while nothing is moved: moves spare them.
-  func observe(slowdown: Double) { hands.observe(slowdown: slowdown) }
+  /// Looks how clients fare, which moves will have to spare. Every second or so.
+  func observeClients() { hands.observeClients(isMoving: isMoving) }
 
   /// Whether anything is being moved now.
   var isMoving: Bool { state.withLock { $0.runningCount > 0 } }

@@ -17,8 +17,6 @@ final class HealthWatcher: Sendable {
     /// Its own clock: it stands still while the process does.
     var nanoseconds: UInt64 = 0
     var lastNanoseconds: UInt64?
-    var requests = SampleTaker()
-    var pace = ForegroundPace()
     var isStopping = false
     var nap: Task<Void, Never>?
     var task: Task<Void, Never>?
@@ -88,10 +86,10 @@ final class HealthWatcher: Sendable {
       state.nanoseconds += UInt64(min(seconds, SampleTaker.intervalSecondsMax) * 1e9)
       meet(stores, &state)
       for store in stores { observe(store, seconds: seconds, &state) }
-      observeRequests(seconds: seconds, &state)
       return decide(&state)
     }
     for event in events { tell(event) }
+    mover.observeClients()
     guard acts else { return }
     for store in stores { carryOut(store) }
   }
@@ -130,15 +128,6 @@ final class HealthWatcher: Sendable {
     }
     sample.media = media?.look(at: store)?.summary
     state.monitor.observe(sample, of: id)
-  }
-
-  /// Moves go slower while clients suffer.
-  private func observeRequests(seconds: Double, _ state: inout State) {
-    var counts = StoreCounts()
-    for reactor in pool.reactors { reactor.meters.readRequests(into: &counts) }
-    guard let sample = state.requests.take(counts, seconds: seconds) else { return }
-    mover.observe(
-      slowdown: state.pace.observe(sample.counts, seconds: seconds, isMoving: mover.isMoving))
   }
 
   // MARK: Deciding
