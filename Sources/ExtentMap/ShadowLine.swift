@@ -141,9 +141,13 @@ public struct ShadowLine: BitwiseCopyable, @unchecked Sendable {
   /// The commit that says so is on its way.
   public func beginActivity() { setActivity(Self.activatingBit) }
 
+  /// The extent is written to as if the catalog knew already: unless it comes to know, the extent is not
+  /// there.
+  public func countAsActive() { setActivity(Self.activeBit | Self.touchedBit) }
+
   /// The catalog knows that copies may differ: from the commit that says so on, or as it was loaded.
   public func becomeActive() {
-    setActivity(Self.activeBit | Self.touchedBit)
+    countAsActive()
     _ = unsafe words[Self.activityIndex].bitwiseAnd(~Self.activatingBit, ordering: .sequentiallyConsistent)
   }
 

@@ -38,6 +38,36 @@ public final class MapChanges: Sendable {
       retiredBy.append(contentsOf: other.retiredBy)
     }
 
+    /// Takes the changes of some volumes out, in their order.
+    ///
+    /// - Parameters:
+    ///   - volumes: whose; gains those that `joins` is true of.
+    ///   - joins: whether a volume is one of them from this change of it on.
+    mutating func extract(_ volumes: inout Set<VolumeID>, joins: (ExtentMapView) -> Bool) -> Batch {
+      var (kept, taken) = (Batch(), Batch())
+      for (delta, view) in zip(deltas, views) {
+        if volumes.contains(view.volume) || joins(view) {
+          volumes.insert(view.volume)
+          taken.deltas.append(delta)
+          taken.views.append(view)
+        } else {
+          kept.deltas.append(delta)
+          kept.views.append(view)
+        }
+      }
+      for (slot, volume) in zip(retired, retiredBy) {
+        if volumes.contains(volume) {
+          taken.retired.append(slot)
+          taken.retiredBy.append(volume)
+        } else {
+          kept.retired.append(slot)
+          kept.retiredBy.append(volume)
+        }
+      }
+      self = kept
+      return taken
+    }
+
     /// Volumes of which some extent's last change is to live in such a store.
     func volumes(livingWhere isUnsafe: (StoreID) -> Bool) -> Set<VolumeID> {
       var homes: [MapDelta: StoreID] = [:]
@@ -119,11 +149,8 @@ public final class MapChanges: Sendable {
         state.pending.append(extent, of: view, .shadow(number), address.rawValue)
         state.pending.append(extent, of: view, .missed(number), 0)
       }
-      activity.insert(ActivityLog.ActiveExtent(view: view, extent: extent))
-      line.becomeActive()
-      // It stays so at least until the commit that says so.
-      line.beginActivity()
-      state.pending.append(extent, of: view, .activity, 1)
+      beginActivity(extent, of: view, line, &state)
+      line.countAsActive()
       view.setShadowed(extent, true)
       view.setAddress(extent, copies[0])
       state.pending.append(extent, of: view, .live, copies[0].address.rawValue)
@@ -184,22 +211,9 @@ public final class MapChanges: Sendable {
   /// - Returns: whether there is anything left to commit, and whether anything was dropped.
   func dropFromCut(where isLost: (ExtentMapView) -> Bool) -> (isAnyLeft: Bool, hasDropped: Bool) {
     state.withLock { state in
-      var kept = Batch()
       var lost: Set<VolumeID> = []
-      for (delta, view) in zip(state.cut.deltas, state.cut.views) {
-        if lost.contains(view.volume) || isLost(view) {
-          lost.insert(view.volume)
-          view.marks.changeEnded()
-        } else {
-          kept.deltas.append(delta)
-          kept.views.append(view)
-        }
-      }
-      for (slot, volume) in zip(state.cut.retired, state.cut.retiredBy) where !lost.contains(volume) {
-        kept.retired.append(slot)
-        kept.retiredBy.append(volume)
-      }
-      if !lost.isEmpty { state.cut = kept }
+      let dropped = state.cut.extract(&lost, joins: isLost)
+      for view in dropped.views { view.marks.changeEnded() }
       return (!state.cut.isEmpty, !lost.isEmpty)
     }
   }
@@ -216,29 +230,9 @@ public final class MapChanges: Sendable {
     where isEarly: (ExtentMapView) -> Bool, unsafe isUnsafe: (StoreID) -> Bool
   ) -> (isAnyLeft: Bool, volumes: Set<VolumeID>) {
     state.withLock { state in
-      var (kept, early) = (Batch(), Batch())
       var volumes = state.cut.volumes(livingWhere: isUnsafe)
-      for (delta, view) in zip(state.cut.deltas, state.cut.views) {
-        if volumes.contains(view.volume) || isEarly(view) {
-          volumes.insert(view.volume)
-          early.deltas.append(delta)
-          early.views.append(view)
-        } else {
-          kept.deltas.append(delta)
-          kept.views.append(view)
-        }
-      }
-      for (slot, volume) in zip(state.cut.retired, state.cut.retiredBy) {
-        if volumes.contains(volume) {
-          early.retired.append(slot)
-          early.retiredBy.append(volume)
-        } else {
-          kept.retired.append(slot)
-          kept.retiredBy.append(volume)
-        }
-      }
+      var early = state.cut.extract(&volumes, joins: isEarly)
       if !volumes.isEmpty {
-        state.cut = kept
         early.append(contentsOf: state.pending)
         state.pending = early
       }

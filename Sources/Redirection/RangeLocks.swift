@@ -16,7 +16,7 @@ final class RangeLocks: Sendable {
     var blocks: Range<UInt64>
   }
 
-  // Few are held at a time (only ranged extents), so a list beats a tree.
+  // No more than there are writes in flight to extents that are shadowed or ranged: a list beats a tree.
   private let held = Mutex<[Held]>([])
 
   /// Locks the blocks if nobody holds one of them and writes to the extent still take locks.

@@ -42,7 +42,9 @@ extension Redirector {
     unsafe op.pointee.placement = SlotPlacement()
     unsafe op.pointee.copies = CopySet()
     unsafe op.pointee.result = 0
-    let isAnyFailed = unsafe shared.stores.excludeFailed(from: &op.pointee.placement)
+    let stores = shared.stores
+    let isAnyFailed =
+      unsafe stores.isAnyFailed && stores.exclude(from: &op.pointee.placement, where: stores.hasFailed)
     unsafe op.pointee.placementFailure = isAnyFailed ? -StoreErrno.io : 0
     placeExtent(index, extent)
   }
@@ -77,7 +79,9 @@ extension Redirector {
     let op = unsafe operation(index)
     let bytes = unsafe op.pointee.view.extentBytes
     var sparing = unsafe op.pointee.placement
-    if shared.stores.excludeAway(from: &sparing), shared.placement.allocate(slotBytes: bytes, &sparing) {
+    if shared.stores.exclude(from: &sparing, where: shared.stores.isAway),
+      shared.placement.allocate(slotBytes: bytes, &sparing)
+    {
       unsafe op.pointee.placement.store = sparing.store
       unsafe op.pointee.placement.slot = sparing.slot
       return true
@@ -155,7 +159,7 @@ extension Redirector {
     let op = unsafe operation(index)
     let (view, copies) = unsafe (op.pointee.view, op.pointee.copies)
     if copies.count < min(view.marks.copies, CopySet.countMax), view.marks.protection != .none {
-      unsafe shared.stores.excludeUnfit(from: &op.pointee.placement)
+      unsafe shared.stores.exclude(from: &op.pointee.placement, where: isUnfitForShadow)
       if unsafe shared.placement.allocate(
         beside: copies, across: view.marks.across, slotBytes: view.extentBytes, &op.pointee.placement)
       {
@@ -191,6 +195,10 @@ extension Redirector {
     tryPart(index)
   }
 
+  private func isUnfitForShadow(_ store: StoreID) -> Bool {
+    isUnfit(store) || shared.stores.isAway(store) || shared.stores.isSatOut(store)
+  }
+
   private func isUnfit(_ store: StoreID) -> Bool {
     shared.stores.hasFailed(store) || shared.stores.isLate(store)
   }
@@ -218,13 +226,10 @@ extension Redirector {
   func leavePreparation(_ index: UInt32) {
     let op = unsafe operation(index)
     let slot = unsafe op.pointee.placement.address
-    shared.stores.becameLate(slot.store, at: now)
-    missedDeadlines.writes += 1
     unsafe op.pointee.pending = CopySet()
     unsafe op.pointee.latePreparation = slot
     unsafe op.pointee.commandsPending -= 1
-    unsafe op.pointee.holds += 1
-    if unsafe op.pointee.parent != Operation.none { unsafe operation(op.pointee.parent).pointee.holds += 1 }
+    leave(index, to: slot.store)
     unsafe mapPrepared(index, op.pointee.cursor >> UInt64(op.pointee.view.extentShift))
   }
 
@@ -233,10 +238,7 @@ extension Redirector {
     let slot = unsafe op.pointee.latePreparation
     unsafe op.pointee.latePreparation = .unmapped
     unsafe giveBack(slot, op.pointee.view)
-    writePaces[Int(slot.store.rawValue)].endedUseless()
-    shared.stores.madeUp(slot.store)
-    if unsafe op.pointee.parent != Operation.none { unsafe letGo(op.pointee.parent) }
-    letGo(index)
+    takeBack(index, from: slot.store)
   }
 
   private func preparationFailed(_ index: UInt32, _ extent: UInt64) {

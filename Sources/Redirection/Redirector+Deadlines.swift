@@ -161,18 +161,12 @@ extension Redirector {
     let pending = unsafe op.pointee.pending
     guard canDoWithout(pending, index) else { return }
     for number in 0..<pending.count {
-      let store = pending[number].store
-      shared.stores.becameLate(store, at: now)
-      unsafe op.pointee.copies.remove(in: store)
-      unsafe op.pointee.holds += 1
+      unsafe op.pointee.copies.remove(in: pending[number].store)
+      leave(index, to: pending[number].store)
     }
-    missedDeadlines.writes += UInt64(pending.count)
     unsafe op.pointee.late = pending
     unsafe op.pointee.pending = CopySet()
     unsafe op.pointee.skipsCopies = true
-    if unsafe op.pointee.parent != Operation.none {
-      unsafe operation(op.pointee.parent).pointee.holds += UInt16(pending.count)
-    }
     finishTransfer(index)
   }
 
@@ -194,14 +188,30 @@ extension Redirector {
     let op = unsafe operation(index)
     unsafe op.pointee.commandsPending -= 1
     unsafe op.pointee.late.remove(in: store)
+    if unsafe op.pointee.late.count == 0 { leaveGracePeriod(index) }
+    takeBack(index, from: store)
+  }
+
+  /// A store is left alone with a directive that nobody waits for any more: the operation and its memory stay
+  /// until it ends.
+  func leave(_ index: UInt32, to store: StoreID) {
+    let op = unsafe operation(index)
+    shared.stores.becameLate(store, at: now)
+    missedDeadlines.writes += 1
+    unsafe op.pointee.holds += 1
+    if unsafe op.pointee.parent != Operation.none { unsafe operation(op.pointee.parent).pointee.holds += 1 }
+  }
+
+  /// It has ended.
+  func takeBack(_ index: UInt32, from store: StoreID) {
     writePaces[Int(store.rawValue)].endedUseless()
     shared.stores.madeUp(store)
-    if unsafe op.pointee.late.count == 0 { leaveGracePeriod(index) }
-    if unsafe op.pointee.parent != Operation.none { unsafe letGo(op.pointee.parent) }
+    let parent = unsafe operation(index).pointee.parent
+    if parent != Operation.none { letGo(parent) }
     letGo(index)
   }
 
-  func letGo(_ index: UInt32) {
+  private func letGo(_ index: UInt32) {
     let op = unsafe operation(index)
     unsafe op.pointee.holds -= 1
     if unsafe op.pointee.holds == 0 && op.pointee.isReleased { release(index) }

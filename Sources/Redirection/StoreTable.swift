@@ -327,31 +327,13 @@ public final class StoreTable: @unchecked Sendable {
     }
   }
 
-  /// Keeps an extent away from stores that have failed.
+  /// Keeps an extent away from some stores.
   ///
   /// - Returns: whether there are any.
-  func excludeFailed(from placement: inout SlotPlacement) -> Bool {
-    guard isAnyFailed else { return false }
-    for index in 0..<end where hasFailed(StoreID(rawValue: UInt8(index))) {
-      placement.exclude(StoreID(rawValue: UInt8(index)))
-    }
-    return true
-  }
-
-  /// Keeps a shadow of a new extent away from stores that are away, have failed, or are late.
-  func excludeUnfit(from placement: inout SlotPlacement) {
-    for index in 0..<end {
-      let store = StoreID(rawValue: UInt8(index))
-      if isAway(store) || hasFailed(store) || isLate(store) || isSatOut(store) { placement.exclude(store) }
-    }
-  }
-
-  /// Keeps an extent away from stores that are away.
-  ///
-  /// - Returns: whether there are any.
-  func excludeAway(from placement: inout SlotPlacement) -> Bool {
+  @discardableResult
+  func exclude(from placement: inout SlotPlacement, where isUnfit: (StoreID) -> Bool) -> Bool {
     var isAny = false
-    for index in 0..<end where isAway(StoreID(rawValue: UInt8(index))) {
+    for index in 0..<end where isUnfit(StoreID(rawValue: UInt8(index))) {
       placement.exclude(StoreID(rawValue: UInt8(index)))
       isAny = true
     }
