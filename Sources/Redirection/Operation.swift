@@ -154,7 +154,7 @@ public struct Operation {
   var isOrphan: Bool
   /// Copies whose write has not ended.
   var pending: CopySet
-  /// A slot for a shadow that is no longer waited for although its preparation has not ended.
+  /// A slot that is no longer waited for although its preparation has not ended.
   var latePreparation: MapEntry
   /// Copies that are no longer waited for although their write has not ended.
   var late: CopySet

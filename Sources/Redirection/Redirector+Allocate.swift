@@ -40,6 +40,10 @@ extension Redirector {
       return
     }
     unsafe op.pointee.placement = SlotPlacement()
+    if unsafe op.pointee.latePreparation.isMapped {
+      // What it is asked for next could not be told from what it still has to do.
+      unsafe op.pointee.placement.exclude(op.pointee.latePreparation.store)
+    }
     unsafe op.pointee.copies = CopySet()
     unsafe op.pointee.result = 0
     let stores = shared.stores
@@ -62,8 +66,9 @@ extension Redirector {
     }
     view.openGate(extent)
     released()
-    if isSpaceComing {
-      // Slots that a trim freed are on their way back: wait for them rather than fail.
+    if unsafe isSpaceComing || op.pointee.latePreparation.isMapped {
+      // Slots that a trim freed, or that a late store has, are on their way back: wait for them rather than
+      // fail.
       waitForSpace(index, since: spaceChanges)
       flushInBackground()
       return
@@ -108,8 +113,7 @@ extension Redirector {
 
   private func prepareSlot(_ index: UInt32) {
     let op = unsafe operation(index)
-    // Without a live copy there is no doing without; a shadow can be made later.
-    if unsafe op.pointee.copies.count > 0 { watchPreparation(index) }
+    watchPreparation(index)
     let length = unsafe op.pointee.view.extentBytes
     let offset = unsafe op.pointee.slotOffset
     let done = unsafe op.pointee.progress
@@ -158,7 +162,10 @@ extension Redirector {
   private func prepareNextOrMap(_ index: UInt32, _ extent: UInt64) {
     let op = unsafe operation(index)
     let (view, copies) = unsafe (op.pointee.view, op.pointee.copies)
-    if copies.count < min(view.marks.copies, CopySet.countMax), view.marks.protection != .none {
+    // One late preparation is enough: shadows can be made later.
+    if copies.count < min(view.marks.copies, CopySet.countMax), view.marks.protection != .none,
+      unsafe !op.pointee.latePreparation.isMapped
+    {
       unsafe shared.stores.exclude(from: &op.pointee.placement, where: isUnfitForShadow)
       if unsafe shared.placement.allocate(
         beside: copies, across: view.marks.across, slotBytes: view.extentBytes, &op.pointee.placement)
@@ -210,6 +217,8 @@ extension Redirector {
 
   private func watchPreparation(_ index: UInt32) {
     let op = unsafe operation(index)
+    // Others go on with more extents, and could not tell the end of this from that of what follows.
+    guard unsafe op.pointee.kind == .write else { return }
     let slot = unsafe op.pointee.placement.address
     let store = Int(slot.store.rawValue)
     unsafe op.pointee.pending = CopySet()
@@ -221,16 +230,41 @@ extension Redirector {
     watch(index, store, due: now + writePaces[store].deadline(shares: shares))
   }
 
-  /// A shadow's slot is not prepared in time: the extent is mapped without it, and the slot is free again
-  /// when the store has done what it was asked for.
-  func leavePreparation(_ index: UInt32) {
+  /// A slot is not prepared in time. It is free again when the store has done what it was asked for.
+  ///
+  /// A shadow can be made later: the extent is mapped without it. A live copy has to lie somewhere: elsewhere,
+  /// if there is room and its store is away, or has taken so long that nobody should count on it.
+  func preparationIsOverdue(_ index: UInt32) {
+    let op = unsafe operation(index)
+    if unsafe op.pointee.copies.count > 0 {
+      leavePreparation(index)
+      unsafe mapPrepared(index, op.pointee.cursor >> UInt64(op.pointee.view.extentShift))
+      return
+    }
+    let store = unsafe op.pointee.placement.store
+    let patienceEnds = unsafe op.pointee.began + StoreTable.stuckAfter
+    if !shared.stores.isAway(store) && now < patienceEnds {
+      watch(index, Int(store.rawValue), due: patienceEnds)
+      return
+    }
+    var other = unsafe op.pointee.placement
+    other.exclude(store)
+    shared.stores.exclude(from: &other) { shared.stores.isAway($0) || shared.stores.isLate($0) }
+    guard unsafe !op.pointee.latePreparation.isMapped,
+      unsafe shared.placement.allocate(slotBytes: op.pointee.view.extentBytes, &other)
+    else { return }
+    leavePreparation(index)
+    unsafe op.pointee.placement = other
+    beginPreparation(index)
+  }
+
+  private func leavePreparation(_ index: UInt32) {
     let op = unsafe operation(index)
     let slot = unsafe op.pointee.placement.address
     unsafe op.pointee.pending = CopySet()
     unsafe op.pointee.latePreparation = slot
     unsafe op.pointee.commandsPending -= 1
     leave(index, to: slot.store)
-    unsafe mapPrepared(index, op.pointee.cursor >> UInt64(op.pointee.view.extentShift))
   }
 
   func endLatePreparation(_ index: UInt32) {
@@ -239,6 +273,7 @@ extension Redirector {
     unsafe op.pointee.latePreparation = .unmapped
     unsafe giveBack(slot, op.pointee.view)
     takeBack(index, from: slot.store)
+    spaceChanged()
   }
 
   private func preparationFailed(_ index: UInt32, _ extent: UInt64) {

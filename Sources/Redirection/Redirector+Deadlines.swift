@@ -151,7 +151,7 @@ extension Redirector {
     let pending = unsafe op.pointee.pending
     for number in 0..<pending.count { meters[pending[number].store].missDeadline() }
     unsafe op.pointee.isOverdue = true
-    if unsafe op.pointee.step == .preparing { return leavePreparation(index) }
+    if unsafe op.pointee.step == .preparing { return preparationIsOverdue(index) }
     leavePending(index)
   }
 

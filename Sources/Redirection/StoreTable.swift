@@ -243,7 +243,7 @@ public final class StoreTable: @unchecked Sendable {
   }
 
   /// Nanoseconds for which a store may be late before it is left out.
-  private static let stuckAfter: UInt64 = 250_000_000
+  static let stuckAfter: UInt64 = 250_000_000
 
   /// The store has done it at last.
   func madeUp(_ store: StoreID) {

@@ -213,6 +213,37 @@ private let block = World.blockBytes
     try world.verifyAtRest()
   }
 
+  /// Somewhere else it can lie at once, and its copies with it.
+  @Test(arguments: [1, 2]) func aNewExtentDoesNotWaitForAStoreThatHangs(copies: Int) throws {
+    let world = try World.small(stores: [8, 8, 8])
+    world.volumes[0].map.view.marks.copies = copies
+    world.holds = { $0.directive.store == 0 }
+    let write = try world.begin(.write, 0, block)
+    try world.exhaust()
+    #expect(world.outcomes[write] == .some(nil))
+    #expect(world.volumes[0].map.view.entry(0).store.rawValue == 1)
+    #expect(world.usedBytes(0) == extent && !world.redirectors[0].isIdle, "the store may still be at it")
+    #expect(try world.perform(.write, extent, block) == nil)
+    world.letGo()
+    try world.settle()
+    #expect(world.usedBytes(0) == 0)
+    try world.crash()
+    try world.verifyAtRest()
+  }
+
+  @Test func aNewExtentWaitsForTheOnlyStoreThatHasRoom() throws {
+    let world = try World.small(stores: [8, 8])
+    world.fullStores = [1]
+    world.holds = { $0.directive.store == 0 }
+    let write = try world.begin(.write, 0, block)
+    try world.exhaust()
+    #expect(!world.isAnswered(write))
+    world.letGo()
+    try world.settle()
+    #expect(world.outcomes[write] == .some(nil))
+    try world.verifyAtRest()
+  }
+
   @Test func whereThereIsNoShadowNothingHasADeadline() throws {
     let world = try World.small(stores: [8, 8])
     #expect(try world.perform(.write, 0, extent) == nil)
