@@ -30,7 +30,7 @@ import Testing
     let output = Sink()
     let errors = Sink()
     let context = CommandContext(
-      environment: environment, workingDirectory: "/work", output: output.output, errors: errors.output,
+      environment: environment, workingDirectory: "/srv", output: output.output, errors: errors.output,
       offline: offline)
     let status = Program(context: context).run(words)
     return Run(
@@ -52,10 +52,10 @@ import Testing
       "--volume", "disk0=512M", "--volume", "disk1=1G,extent=64K")
     #expect(run.status == 0)
     #expect(run.errors == "")
-    #expect(run.output.contains("Serve it with: gnomon serve --pool /work/p\n"))
+    #expect(run.output.contains("Serve it with: gnomon serve --pool /srv/p\n"))
     let call = try #require(offline.created)
-    #expect(call.directory == "/work/p")
-    #expect(call.stores.map(\.path) == ["/work/f.img", "/s.img"])
+    #expect(call.directory == "/srv/p")
+    #expect(call.stores.map(\.path) == ["/srv/f.img", "/s.img"])
     #expect(call.volumes.map(\.extentBytes) == [nil, 65536])
   }
 
@@ -192,7 +192,7 @@ import Testing
       #expect(run("volume", "delete", "a b", environment: environment).status == 6)
       #expect(run("volume", "delete", "disk0", environment: environment).status == 4)
       #expect(run("store", "add", "s=x,size=1G,tier=1", environment: environment).status == 0)
-      #expect(run("store", "show", "s", environment: environment).output.contains("/work/x\n"))
+      #expect(run("store", "show", "s", environment: environment).output.contains("/srv/x\n"))
       #expect(run("store", "remove", "s", environment: environment).status == 0)
     }
   }

@@ -1,10 +1,10 @@
 """The clients that people use: libnbd's tools, QEMU, fio, socket activation."""
 import json
 import os
-import struct
 import time
 
-from support import (EXTENT, KiB, MiB, PYTHON, STAND_IN, BINARY, die_with_parent, each, eventually, limit, need,
+import fio
+from support import (EXTENT, MiB, PYTHON, STAND_IN, BINARY, die_with_parent, each, eventually, need,
                      need_gnomon, pattern, rig)
 
 
@@ -262,14 +262,6 @@ def qemu_boots_from_the_export(case):
 
 # --- fio
 
-def _fio(case, daemon, *words, timeout=180):
-    need("fio")
-    text = case.run("fio", "--name=verify", "--ioengine=nbd", f"--uri={daemon.uri()}", "--verify=crc32c",
-                    "--verify_fatal=1", "--verify_state_save=0", "--do_verify=1", f"--randseed={case.seed}",
-                    "--output-format=terse", *words, timeout=timeout, cwd=case.scratch)
-    assert "verify:" not in text, text
-
-
 @each("4k aligned", "512 B", "unaligned", "256k")
 def fio_verifies_checksums(case, shape):
     daemon = case.daemon(volumes={"v": 128 * MiB})
@@ -279,18 +271,18 @@ def fio_verifies_checksums(case, shape):
         "unaligned": ("--rw=randwrite", "--bsrange=512-64k", "--bs_unaligned=1", "--size=24m", "--norandommap=0"),
         "256k": ("--rw=write", "--bs=256k", "--size=128m"),
     }[shape]
-    _fio(case, daemon, "--iodepth=32", *words)
+    fio.verify(case, daemon, "--iodepth=32", *words)
 
 
 def fio_verifies_with_several_jobs(case):
     daemon = case.daemon(volumes={"v": 128 * MiB})
-    _fio(case, daemon, "--rw=randwrite", "--bs=4k", "--iodepth=16", "--numjobs=4", "--size=24m",
+    fio.verify(case, daemon, "--rw=randwrite", "--bs=4k", "--iodepth=16", "--numjobs=4", "--size=24m",
          "--offset_increment=32m", "--group_reporting")
 
 
 def fio_verifies_while_writes_and_reads_are_mixed(case):
     daemon = case.daemon(volumes={"v": 128 * MiB})
-    _fio(case, daemon, "--rw=randrw", "--bsrange=4k-128k", "--iodepth=32", "--size=64m", "--fsync=100",
+    fio.verify(case, daemon, "--rw=randrw", "--bsrange=4k-128k", "--iodepth=32", "--size=64m", "--fsync=100",
          "--verify_backlog=256")
 
 
@@ -309,8 +301,8 @@ def a_polling_reactor_serves_and_rests(case):
     need_gnomon()
     daemon = case.daemon(volumes={"v": 64 * MiB}, serve=["--reactors", "1"],
                          config="{ nbd: { busyPollMicroseconds: 1000 } }")
-    _fio(case, daemon, "--rw=randwrite", "--bs=4k", "--iodepth=1", "--size=8m", "--fsync=4")
-    _fio(case, daemon, "--rw=randwrite", "--bs=4k", "--iodepth=32", "--size=16m")
+    fio.verify(case, daemon, "--rw=randwrite", "--bs=4k", "--iodepth=1", "--size=8m", "--fsync=4")
+    fio.verify(case, daemon, "--rw=randwrite", "--bs=4k", "--iodepth=32", "--size=16m")
     before = daemon.cpu_seconds()
     time.sleep(2)
     assert daemon.cpu_seconds() - before < 0.2, "an idle reactor must sleep"

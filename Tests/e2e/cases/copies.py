@@ -4,9 +4,9 @@ import json
 import os
 import sqlite3
 import struct
-import threading
 import time
 
+import fio
 import nbdraw
 import verifier
 from nbdraw import Command
@@ -65,29 +65,15 @@ def _shown_from(daemon, store, data, volume="v"):
 
 @limit(300)
 def extents_wander_under_fio(case):
-    need("fio")
     daemon = case.daemon(volumes={"v": 48 * MiB}, stores=TWO, extent=256 * KiB)
-    failures = []
-
-    def verify():
-        try:
-            for turn in range(2):
-                case.run("fio", "--name=verify", "--ioengine=nbd", f"--uri={daemon.uri()}", "--verify=crc32c",
-                         "--verify_fatal=1", "--verify_state_save=0", "--do_verify=1", f"--randseed={case.seed + turn}",
-                         "--rw=randrw", "--bsrange=4k-64k", "--iodepth=16", "--size=40m", "--io_size=160m",
-                         "--verify_backlog=512", "--fsync=200", "--output-format=terse", timeout=200, cwd=case.scratch)
-        except BaseException as error:
-            failures.append(error)
-    fio = threading.Thread(target=verify)
-    fio.start()
+    load = fio.Verifying(case, daemon, "--size=40m", "--io_size=160m", "--verify_backlog=512", "--fsync=200", turns=2)
     moved, copied, turn = 0, 0, 0
-    while fio.is_alive():
+    while load.is_alive():
         words = ("move", "v", "all", "--to", "ab"[turn % 2]) + (("--keep",) if turn % 3 == 2 else ()) + ("--wait", "--json")
         done = daemon.gnomon(*words, status=None)
         job = json.loads(done.stdout)
         moved, copied, turn = moved + job["done"], copied + job["movedBytes"], turn + 1
-    fio.join()
-    assert not failures, failures[0]
+    load.stop()
     assert moved > 100 and copied > 20 * MiB, f"{moved} extents in {turn} jobs, {copied} bytes"
     case.note(f"{moved} extents moved in {turn} jobs, {copied // MiB} MiB copied")
 

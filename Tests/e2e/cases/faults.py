@@ -2,9 +2,9 @@
 afterwards."""
 import os
 import re
-import threading
 import time
 
+import fio
 import nbdraw
 import uml
 from remotes import Server, Wire
@@ -84,40 +84,11 @@ def _copies_are_equal(daemon):
     return shown["good"] == shown["bad"]
 
 
-class _Fio(threading.Thread):
-    """fio that verifies checksums, again and again until it is stopped."""
-
-    def __init__(self, case, daemon):
-        super().__init__(daemon=True)
-        self.case, self.daemon_, self.stopping, self.error, self.turns = case, daemon, False, None, 0
-        self.start()
-
-    def run(self):
-        try:
-            while not self.stopping or not self.turns:
-                self.case.run("fio", "--name=verify", "--ioengine=nbd", f"--uri={self.daemon_.uri()}", "--verify=crc32c",
-                              "--verify_fatal=1", "--verify_state_save=0", "--do_verify=1",
-                              f"--randseed={self.case.seed + self.turns}", "--rw=randrw", "--bsrange=4k-64k",
-                              "--iodepth=16", "--rate_iops=1500,1500", f"--size={SIZE}", "--verify_backlog=256",
-                              "--fsync=100", "--output-format=terse", timeout=100, cwd=self.case.scratch)
-                self.turns += 1
-        except BaseException as error:
-            self.error = error
-
-    def stop(self):
-        self.stopping = True
-        self.join(100)
-        if self.error:
-            raise self.error
-        assert not self.is_alive(), "fio does not end"
-
-
 def _suffer(case, fault, turns, lasting, between):
     need_gnomon()
-    need("fio")
     bad = _BadServer(case, fault)
     daemon = _protected(case, [("bad", bad.wire.uri(), 0), ("good", 4 * SIZE, 1)])
-    fio = _Fio(case, daemon)
+    load = fio.Verifying(case, daemon, "--rate_iops=1500,1500", f"--size={SIZE}", "--verify_backlog=256", "--fsync=100")
     lacking = []
     for _ in range(turns):
         time.sleep(between)
@@ -129,12 +100,12 @@ def _suffer(case, fault, turns, lasting, between):
         bad.over()
         assert _volume(daemon)["state"] == "online"
         bad.server.revive()
-    fio.stop()
+    load.stop()
     assert max(lacking) > 0, "the store missed nothing: the fault has not reached it"
     _wait_protected(daemon)
     # What was live on the bad store is somewhere else now, or there again.
     assert _copies_are_equal(daemon), "the copies differ"
-    case.note(f"{fio.turns} runs of fio, up to {max(lacking)} extents lacked a copy")
+    case.note(f"{load.done} runs of fio, up to {max(lacking)} extents lacked a copy")
 
 
 @limit(150)

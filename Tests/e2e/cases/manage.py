@@ -5,11 +5,10 @@ import re
 import signal
 import stat
 import threading
-import time
 
 import nbdraw
 from nbdraw import Command
-from support import BINARY, CRASH, EXTENT, GiB, MiB, each, eventually, need, need_gnomon, pattern
+from support import BINARY, CRASH, EXTENT, GiB, MiB, each, eventually, need_gnomon, pattern
 
 VERBS = ("serve", "pool create", "pool show", "store add", "store list", "store show", "store drain", "store remove",
          "volume create", "volume list", "volume show", "volume set", "volume resize", "volume delete", "move",

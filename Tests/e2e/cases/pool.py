@@ -8,7 +8,7 @@ import time
 
 import nbdraw
 from nbdraw import Command
-from support import BINARY, CRASH, Daemon, EXTENT, KiB, MiB, Skip, each, eventually, limit, need_gnomon, pattern
+from support import BINARY, CRASH, Daemon, EXTENT, KiB, MiB, Skip, each, limit, need_gnomon, pattern
 
 
 def _refuses(case, daemon, *hints):

@@ -2,7 +2,8 @@
 import os
 import threading
 
-from support import EXTENT, KiB, MiB, eventually, limit, need, pattern
+import fio
+from support import EXTENT, KiB, MiB, eventually, limit, pattern
 
 TWO = [("a", 128 * MiB, 0), ("b", 128 * MiB, 1)]
 #: Extents are sealed one to two seconds after the last write.
@@ -138,31 +139,17 @@ def one_store_or_one_volume_can_be_looked_at(case):
 
 @limit(200)
 def writers_raise_no_alarm(case):
-    need("fio")
     daemon = _daemon(case)
     daemon.gnomon("volume", "set", "v", "--copies", "2")
-    failures = []
-
-    def verify():
-        try:
-            for turn in range(2):
-                case.run("fio", "--name=verify", "--ioengine=nbd", f"--uri={daemon.uri()}", "--verify=crc32c",
-                         "--verify_fatal=1", "--verify_state_save=0", "--do_verify=1", f"--randseed={case.seed + turn}",
-                         "--rw=randrw", "--bsrange=4k-64k", "--iodepth=16", "--size=30m", "--io_size=60m",
-                         # Between bursts everything comes to rest, and is sealed in part.
-                         "--thinktime=2500ms", "--thinktime_blocks=300", "--verify_backlog=512", "--fsync=200",
-                         "--output-format=terse", timeout=150, cwd=case.scratch)
-        except BaseException as error:
-            failures.append(error)
-    fio = threading.Thread(target=verify)
-    fio.start()
+    # Between bursts everything comes to rest, and is sealed in part.
+    load = fio.Verifying(case, daemon, "--size=30m", "--io_size=60m", "--thinktime=2500ms", "--thinktime_blocks=300",
+                         "--verify_backlog=512", "--fsync=200", turns=2)
     scrubs, copies = 0, 0
-    while fio.is_alive():
+    while load.is_alive():
         counts = _scrub(daemon)["counts"]
         assert counts["bad"] == 0 and counts["unread"] == 0, counts
         scrubs, copies = scrubs + 1, copies + counts["copies"]
-    fio.join()
-    assert not failures, failures[0]
+    load.stop()
     _sealed(daemon, daemon.json("scrub")["mappedBytes"], 60)
     last = _scrub(daemon)["counts"]
     assert last["bad"] == 0 and last["copies"] >= 30, last
