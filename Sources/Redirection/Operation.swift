@@ -152,10 +152,15 @@ public struct Operation {
   var twin: UInt32
   /// Somebody else has answered; it only waits for the kernel to give its buffer back.
   var isOrphan: Bool
-  /// Copies whose write has not ended.
+  /// Copies whose write has not ended, and the bytes of each of these writes.
   var pending: CopySet
+  var pendingBytes: UInt64
+  /// Of a zero: the edges of the part that have been written.
+  var edgesDone: ZeroEdges
   /// A slot that is no longer waited for although its preparation has not ended.
   var latePreparation: MapEntry
+  /// It is counted as a writer of its extent.
+  var isPinned: Bool
   /// Copies that are no longer waited for although their write has not ended.
   var late: CopySet
   /// Such writes of this operation and of its pieces: its memory is theirs until they end.

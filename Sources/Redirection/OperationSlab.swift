@@ -89,6 +89,9 @@ extension Operation {
     twin = Self.none
     isOrphan = false
     pending = CopySet()
+    pendingBytes = 0
+    isPinned = false
+    edgesDone = []
     late = CopySet()
     latePreparation = .unmapped
     holds = 0

@@ -232,8 +232,8 @@ extension Redirector {
 
   /// A slot is not prepared in time. It is free again when the store has done what it was asked for.
   ///
-  /// A shadow can be made later: the extent is mapped without it. A live copy has to lie somewhere: elsewhere,
-  /// if there is room and its store is away, or has taken so long that nobody should count on it.
+  /// A shadow can be made later: the extent is mapped without it. A live copy has to lie somewhere:
+  /// elsewhere, if there is room and its store is away, or has taken so long that nobody should count on it.
   func preparationIsOverdue(_ index: UInt32) {
     let op = unsafe operation(index)
     if unsafe op.pointee.copies.count > 0 {
@@ -263,7 +263,6 @@ extension Redirector {
     let slot = unsafe op.pointee.placement.address
     unsafe op.pointee.pending = CopySet()
     unsafe op.pointee.latePreparation = slot
-    unsafe op.pointee.commandsPending -= 1
     leave(index, to: slot.store)
   }
 

@@ -89,8 +89,8 @@ extension Redirector {
 
   // MARK: Writes to several copies
 
-  /// The writes of all copies are about to begin.
-  func beginPending(_ index: UInt32) {
+  /// The writes of all copies are about to begin, so many bytes each.
+  func beginPending(_ index: UInt32, bytes: UInt64) {
     let op = unsafe operation(index)
     let copies = unsafe op.pointee.copies
     unsafe op.pointee.pending = CopySet()
@@ -98,7 +98,8 @@ extension Redirector {
     unsafe op.pointee.pending = copies
     unsafe op.pointee.began = now
     unsafe op.pointee.isOverdue = false
-    let shares = unsafe StorePace.shares(ofBytes: op.pointee.length)
+    unsafe op.pointee.pendingBytes = bytes
+    let shares = StorePace.shares(ofBytes: bytes)
     var (longest, slowest): (UInt64, Int) = (0, 0)
     for number in 0..<copies.count {
       let store = Int(copies[number].store.rawValue)
@@ -123,11 +124,11 @@ extension Redirector {
   func endPending(_ index: UInt32, _ store: StoreID, _ result: Int32) {
     let op = unsafe operation(index)
     unsafe op.pointee.pending.remove(in: store)
-    // How long it takes to prepare a slot says little of writes.
-    if unsafe result < 0 || op.pointee.step == .preparing {
+    // How long it takes to prepare a slot, or to zero a range, says little of writes.
+    if unsafe result < 0 || op.pointee.step == .preparing || op.pointee.kind == .zero {
       writePaces[Int(store.rawValue)].endedUseless()
     } else {
-      let shares = unsafe StorePace.shares(ofBytes: op.pointee.length)
+      let shares = unsafe StorePace.shares(ofBytes: op.pointee.pendingBytes)
       unsafe writePaces[Int(store.rawValue)].ended(
         after: now - min(now, op.pointee.began), at: now, shares: shares)
     }
@@ -162,12 +163,12 @@ extension Redirector {
     guard canDoWithout(pending, index) else { return }
     for number in 0..<pending.count {
       unsafe op.pointee.copies.remove(in: pending[number].store)
+      unsafe op.pointee.late.insert(pending[number])
       leave(index, to: pending[number].store)
     }
-    unsafe op.pointee.late = pending
     unsafe op.pointee.pending = CopySet()
     unsafe op.pointee.skipsCopies = true
-    finishTransfer(index)
+    advanceTransfer(index)
   }
 
   /// Whether a copy that has been written is the live one, or could take its place.
@@ -186,29 +187,35 @@ extension Redirector {
   /// A write that nobody waits for any more has ended.
   func endLate(_ index: UInt32, _ store: StoreID) {
     let op = unsafe operation(index)
-    unsafe op.pointee.commandsPending -= 1
     unsafe op.pointee.late.remove(in: store)
-    if unsafe op.pointee.late.count == 0 { leaveGracePeriod(index) }
+    if unsafe op.pointee.late.count == 0 && !op.pointee.isPinned { leaveGracePeriod(index) }
     takeBack(index, from: store)
   }
 
-  /// A store is left alone with a directive that nobody waits for any more: the operation and its memory stay
-  /// until it ends.
+  /// A store is left alone with a directive that nobody waits for any more: the operation stays until it
+  /// ends, and whose memory it uses.
   func leave(_ index: UInt32, to store: StoreID) {
-    let op = unsafe operation(index)
     shared.stores.becameLate(store, at: now)
     missedDeadlines.writes += 1
-    unsafe op.pointee.holds += 1
-    if unsafe op.pointee.parent != Operation.none { unsafe operation(op.pointee.parent).pointee.holds += 1 }
+    unsafe operation(index).pointee.commandsPending -= 1
+    var holder = index
+    while holder != Operation.none {
+      let op = unsafe operation(holder)
+      unsafe op.pointee.holds += 1
+      holder = unsafe op.pointee.parent
+    }
   }
 
   /// It has ended.
   func takeBack(_ index: UInt32, from store: StoreID) {
     writePaces[Int(store.rawValue)].endedUseless()
     shared.stores.madeUp(store)
-    let parent = unsafe operation(index).pointee.parent
-    if parent != Operation.none { letGo(parent) }
-    letGo(index)
+    var holder = index
+    while holder != Operation.none {
+      let parent = unsafe operation(holder).pointee.parent
+      letGo(holder)
+      holder = parent
+    }
   }
 
   private func letGo(_ index: UInt32) {

@@ -25,7 +25,7 @@ extension Redirector {
         switch unsafe op.pointee.kind {
         case .write: tryPart(index)
         case .move: tryMove(index)
-        default: advanceRange(index)
+        default: if unsafe op.pointee.late.count > 0 { handOver(index) } else { advanceRange(index) }
         }
       }
       resuming = Operation.none

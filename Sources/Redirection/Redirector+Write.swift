@@ -71,6 +71,7 @@ extension Redirector {
     }
     enterGracePeriod(index)
     let entry = view.pin(extent)
+    unsafe op.pointee.isPinned = true
     if entry.stopsWriters {
       unpin(index, extent)
       if entry.isGated { park(index) } else { open(index, extent) }
@@ -207,12 +208,12 @@ extension Redirector {
     let op = unsafe operation(index)
     unsafe op.pointee.step = .transferring
     if unsafe op.pointee.kind == .zero {
-      startZeroing(index, part)
+      startZeroing(index)
       return
     }
     let length = part.blockEnd - part.blockStart
     let mask = unsafe op.pointee.view.extentBytes - 1
-    beginPending(index)
+    beginPending(index, bytes: length)
     forEachCopy(index) { store, slot in
       unsafe emit(
         .write, for: index, in: store, length: length, offset: slot + part.blockStart & mask,
@@ -280,7 +281,7 @@ extension Redirector {
     released()
   }
 
-  /// Ends one part: of a write that is the piece, of a zero it goes on with the next.
+  /// Ends one part: of a write that is the piece; a zero goes on with the next.
   func finishPiece(_ index: UInt32) {
     let op = unsafe operation(index)
     if unsafe op.pointee.kind == .write {
@@ -292,11 +293,12 @@ extension Redirector {
       return
     }
     unsafe op.pointee.cursor += op.pointee.partLength
-    advanceRange(index)
+    if unsafe op.pointee.late.count > 0 { handOver(index) } else { advanceRange(index) }
   }
 
   /// Ends the writer's hold on the extent; a closed gate whose last writer this was may go on.
   func unpin(_ index: UInt32, _ extent: UInt64) {
+    unsafe operation(index).pointee.isPinned = false
     // Slots are not used again while the kernel may still write to them.
     if unsafe operation(index).pointee.late.count == 0 { leaveGracePeriod(index) }
     let entry = unsafe operation(index).pointee.view.unpin(extent)

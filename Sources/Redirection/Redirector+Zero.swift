@@ -98,45 +98,75 @@ extension Redirector {
 
   // MARK: Zeroing in place
 
-  func startZeroing(_ index: UInt32, _ part: PartGeometry) {
+  func startZeroing(_ index: UInt32) {
     let op = unsafe operation(index)
-    let mask = unsafe op.pointee.view.extentBytes - 1
     unsafe op.pointee.prepare = .zeroRange
     unsafe op.pointee.progress = 0
-    forEachCopy(index) { store, slot in
+    unsafe op.pointee.edgesDone = []
+    forEachCopy(index) { store, _ in
       if shared.stores.prepareMethod(of: store) != .zeroRange { unsafe op.pointee.prepare = .writeZeros }
-      if part.readsFirstBlock {
-        unsafe emit(
-          .write, for: index, in: store, length: Block.bytes, offset: slot + part.blockStart & mask,
-          buffer: op.pointee.scratch)
-      }
-      if part.readsLastBlock {
-        let page = unsafe op.pointee.scratch! + (part.readsFirstBlock ? Int(Block.bytes) : 0)
-        unsafe emit(
-          .write, for: index, in: store, length: Block.bytes,
-          offset: slot + (part.blockEnd - Block.bytes) & mask, buffer: page)
-      }
     }
-    if unsafe !continueZeroing(index) && op.pointee.commandsPending == 0 { finishTransfer(index) }
+    if !continueZeroing(index) { finishTransfer(index) }
   }
 
-  /// Zeroes the next stretch of whole blocks; false if none is left.
+  /// Writes the next edge, or zeroes the next stretch of whole blocks; false if nothing is left. One
+  /// directive for each copy at a time, so that those that take too long can be left out.
   func continueZeroing(_ index: UInt32) -> Bool {
     let op = unsafe operation(index)
-    let middle = unsafe PartGeometry(start: op.pointee.cursor, length: op.pointee.partLength).middle
-    let start = unsafe middle.lowerBound + op.pointee.progress
-    guard start < middle.upperBound else { return false }
-    let rest = middle.upperBound - start
-    let mask = unsafe op.pointee.view.extentBytes - 1
+    let part = unsafe PartGeometry(start: op.pointee.cursor, length: op.pointee.partLength)
+    if part.readsFirstBlock, unsafe op.pointee.edgesDone.insert(.first).inserted {
+      unsafe zero(index, at: part.blockStart, Block.bytes, .write, op.pointee.scratch)
+      return true
+    }
+    if part.readsLastBlock, unsafe op.pointee.edgesDone.insert(.last).inserted {
+      let page = unsafe op.pointee.scratch! + (part.readsFirstBlock ? Int(Block.bytes) : 0)
+      unsafe zero(index, at: part.blockEnd - Block.bytes, Block.bytes, .write, page)
+      return true
+    }
+    let start = unsafe part.middle.lowerBound + op.pointee.progress
+    guard start < part.middle.upperBound else { return false }
+    let rest = part.middle.upperBound - start
     let isFast = unsafe op.pointee.prepare == .zeroRange && rest > Self.writeZerosUpTo
     let count = isFast ? rest : min(rest, Self.zerosBytes)
     unsafe op.pointee.progress += count
-    forEachCopy(index) { store, slot in
-      unsafe emit(
-        isFast ? .zero : .write, for: index, in: store, length: count, offset: slot + start & mask,
-        buffer: isFast ? nil : zeros.base)
-    }
+    unsafe zero(index, at: start, count, isFast ? .zero : .write, isFast ? nil : zeros.base)
     return true
+  }
+
+  private func zero(
+    _ index: UInt32, at start: UInt64, _ count: UInt64, _ kind: Directive.Kind,
+    _ buffer: UnsafeMutableRawPointer?
+  ) {
+    let mask = unsafe operation(index).pointee.view.extentBytes - 1
+    beginPending(index, bytes: count)
+    forEachCopy(index) { store, slot in
+      unsafe emit(kind, for: index, in: store, length: count, offset: slot + start & mask, buffer: buffer)
+    }
+  }
+
+  /// Another operation goes on with the rest: of this one, a store still has something to do that nobody
+  /// waits for, whose end could not be told from that of what follows.
+  func handOver(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let (cursor, end) = unsafe (op.pointee.cursor, op.pointee.offset + op.pointee.length)
+    guard cursor < end else {
+      finishRequest(index)
+      return
+    }
+    guard hasRoom(pieces: 1) else {
+      waitsForOperation = true
+      park(index)
+      return
+    }
+    let rest = makePiece(of: index, offset: cursor)
+    let next = unsafe operation(rest)
+    unsafe next.pointee.length = end - cursor
+    unsafe next.pointee.late = CopySet()
+    unsafe next.pointee.holds = 0
+    unsafe next.pointee.buffer = nil
+    unsafe op.pointee.piecesPending = 1
+    unsafe op.pointee.step = .joining
+    advanceRange(rest)
   }
 
   /// Whether a zero takes no longer for being long: only then may `fastOnly` go on.
@@ -155,4 +185,12 @@ extension Redirector {
         || shared.stores.prepareMethod(of: entry.store) == .zeroRange
     }
   }
+}
+
+/// The blocks of a part that a zero covers in part.
+struct ZeroEdges: OptionSet {
+  let rawValue: UInt8
+
+  static let first = ZeroEdges(rawValue: 1 << 0)
+  static let last = ZeroEdges(rawValue: 1 << 1)
 }

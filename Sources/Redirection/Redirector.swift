@@ -66,6 +66,8 @@ public final class Redirector {
   /// An operation and its memory have become free since the driver cleared this: requests that found no room
   /// may find it now.
   public var hasReleased = false
+  /// Some parked operation has to go on as another one, and there was none.
+  var waitsForOperation = false
   /// By store.
   var readPaces = [StorePace](repeating: StorePace(.read), count: StoreTable.capacity)
   var writePaces = [StorePace](repeating: StorePace(.write), count: StoreTable.capacity)
@@ -137,6 +139,10 @@ public final class Redirector {
     }
     slab.release(index)
     hasReleased = true
+    if waitsForOperation {
+      waitsForOperation = false
+      isRetryDue = true
+    }
   }
 
   /// Requests and their pieces that are not released yet.
@@ -231,6 +237,7 @@ public final class Redirector {
     unsafe op.pointee.twin = Operation.none
     unsafe op.pointee.isOrphan = false
     unsafe op.pointee.pending = CopySet()
+    unsafe op.pointee.isPinned = false
     unsafe op.pointee.late = CopySet()
     unsafe op.pointee.latePreparation = .unmapped
     unsafe op.pointee.holds = 0
@@ -439,6 +446,10 @@ public final class Redirector {
   /// Ends a request: with a flush if something of it is not durable and has to be.
   func finishRequest(_ index: UInt32) {
     let op = unsafe operation(index)
+    if unsafe op.pointee.parent != Operation.none {
+      finishPart(index)
+      return
+    }
     if unsafe op.pointee.flags.contains(.needsFlush) && op.pointee.error == nil {
       unsafe op.pointee.flags.remove(.needsFlush)
       enterFlush(index)

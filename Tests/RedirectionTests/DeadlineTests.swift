@@ -61,6 +61,29 @@ private let block = World.blockBytes
     }
   }
 
+  /// With parts of blocks at both ends, and over extents: what is left over of the first does not keep the
+  /// second waiting.
+  @Test(arguments: [UInt8(0), 1], [0, 1024 as UInt64])
+  func aZeroThatHangsInOneCopyGoesOnWithoutIt(slow: UInt8, shift: UInt64) throws {
+    let world = try Self.mirrored()
+    #expect(try world.perform(.write, extent, 2 * extent) == nil)
+    for number in UInt64(1)...2 { #expect(try world.move(.replicate, number, to: 1).end == .done) }
+    world.holds = { $0.directive.store == slow && [.write, .zero].contains($0.directive.kind) }
+    let (start, end) = (extent - 2 * block + shift, 2 * extent + 2 * block + shift)
+    let zero = try world.begin(.writeZeroes, start, end - start, on: 0, .noHole)
+    try world.exhaust()
+    #expect(world.outcomes[zero] == .some(nil))
+    #expect(world.redirectors[0].missedDeadlines.writes > 0 && world.redirectors[0].operationsInUse > 0)
+    let read = try world.begin(.read, start, end - start)
+    try world.exhaust()
+    #expect(world.outcomes[read] == .some(nil))
+    world.letGo()
+    try world.settle()
+    #expect(world.redirectors[0].operationsInUse == 0)
+    try world.crash()
+    try world.verifyAtRest()
+  }
+
   @Test func aStoreThatIsLateIsNotWaitedForAgainByTheRoundThatSaysSo() throws {
     let world = try Self.mirrored()
     // Its synchronizations take long as a rule.
