@@ -25,6 +25,11 @@ public final class NativeThread: Sendable {
     handle = Mutex(thread)
   }
 
+  /// Nobody can wait for the thread any more: what it has goes when it ends.
+  deinit {
+    if let thread = handle.withLock({ $0 }) { pthread_detach(thread) }
+  }
+
   /// Waits until the closure has returned. Later calls return at once.
   public func join() {
     let thread = handle.withLock { value in

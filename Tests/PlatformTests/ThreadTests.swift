@@ -1,3 +1,5 @@
+import Dispatch
+import Foundation
 import Platform
 import Synchronization
 import TestSupport
@@ -38,6 +40,22 @@ import Testing
       try await thread.perform { () throws(Refusal) in throw Refusal(number: 7) }
     }
     thread.stop()
+  }
+
+  /// Not even its stack: whoever connects again and again would run out of addresses.
+  @Test func aThreadThatNobodyJoinsLeavesNothing() throws {
+    func addresses() throws -> Int {
+      let status = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8)
+      return try #require(Int(status.prefix { $0 != " " })) * 4096
+    }
+    let before = try addresses()
+    for _ in 0..<500 {
+      let ended = DispatchSemaphore(value: 0)
+      _ = try NativeThread(name: "forgotten") { ended.signal() }
+      ended.wait()
+    }
+    // A stack has 8 MiB.
+    #expect(try addresses() < before + 1 << 30)
   }
 
   @Test func joiningTwiceReturns() throws {
