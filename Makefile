@@ -86,6 +86,8 @@ golden-forecasts: ## Have statsmodels (from PyPI) smooth the series that the for
 	.cache/statsmodels/bin/pip install --quiet statsmodels==0.15.0
 	.cache/statsmodels/bin/python Tests/golden/smoothing.py > .cache/smoothing.json
 	mv .cache/smoothing.json Tests/golden/smoothing.json
+	.cache/statsmodels/bin/python Tests/golden/autoregression.py > .cache/autoregression.json
+	mv .cache/autoregression.json Tests/golden/autoregression.json
 
 bench: install-deps build ## Benchmark against other NBD servers (ROUNDS, RUNTIME, CELLS, SERVERS)
 	bench/run --rounds $(ROUNDS) --runtime $(RUNTIME) $(if $(CELLS),--cells $(CELLS)) \

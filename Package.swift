@@ -61,8 +61,8 @@ let package = Package(
     layer(
       "Daemon",
       [
-        "HTTPService", "NBDService", "Shadowing", "Health", "NBDWire", "Redirection", "Stores", "Catalog",
-        "ExtentMap", "Measurement", "Platform", "Primitives",
+        "HTTPService", "NBDService", "Shadowing", "Health", "Forecasting", "NBDWire", "Redirection", "Stores",
+        "Catalog", "ExtentMap", "Measurement", "Platform", "Primitives",
       ]),
     .executableTarget(
       name: "gnomon",

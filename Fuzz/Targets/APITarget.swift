@@ -36,11 +36,18 @@ enum APITarget {
       case .volume(let name): "/v1/volumes/" + PercentCoding.encode(name)
       case .extents(let volume, let extents):
         "/v1/volumes/" + PercentCoding.encode(volume) + "/extents/" + PercentCoding.encode(extents)
+      case .load(let subject): root(of: subject) + "/load"
+      case .forecast(let subject): root(of: subject) + "/forecast"
+      case .heatMap(let volume): root(of: .volume(volume)) + "/heatmap"
       case .jobs: "/v1/jobs"
       case .job(let number): "/v1/jobs/\(number)"
       case .scrub: "/v1/scrub"
       }
     try require(Route(path: canonical) == route, "\(path) is not the same as \(canonical)")
+  }
+
+  private static func root(of subject: LoadSubject) -> String {
+    "/v1/\(subject.kind.rawValue)s/" + PercentCoding.encode(subject.name)
   }
 
   /// Extents that are named are in order, and none twice.

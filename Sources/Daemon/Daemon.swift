@@ -15,6 +15,7 @@ final class Daemon {
   private let mover: Mover
   private let scrubber: Scrubber
   private let watcher: HealthWatcher
+  private let loads: LoadWatcher
   private let server: HTTPServer
   private let log = Log("daemon")
 
@@ -48,10 +49,11 @@ final class Daemon {
     }
     mover = Mover(pool, configuration.moves)
     scrubber = Scrubber(pool, mover, configuration.scrub)
+    loads = LoadWatcher(pool)
     do throws(GnomonError) {
       watcher = try HealthWatcher(pool, mover, configuration.health)
       let control = PoolControl(
-        pool, mover, scrubber, watcher, configuration: configuration,
+        pool, mover, scrubber, watcher, loads, configuration: configuration,
         listeners: listeners.endpoints.map(\.description))
       server = try HTTPServer(listening: configuration.api.listen, control: control)
     } catch {
@@ -63,6 +65,7 @@ final class Daemon {
     mover.start()
     scrubber.start()
     watcher.start()
+    loads.start()
   }
 
   private static func startReactors(
@@ -149,6 +152,7 @@ final class Daemon {
   func shutDown() -> Bool {
     server.stop()
     let isWatcherDone = waiting("the watch over the stores did not end in time") { watcher.stop($0) }
+    let areLoadsKept = waiting("the history of loads was not kept in time") { loads.stop($0) }
     // No step of a scrub or a move may be under way when the reactors end.
     let isScrubberDone = waiting("the scrub under way did not end in time") { scrubber.stop($0) }
     let isMoverDone = isScrubberDone && waiting("moves under way did not end in time") { mover.stop($0) }
@@ -165,7 +169,7 @@ final class Daemon {
     if isMoverDone && isDrained && isFlushed && failure.value == nil { isFlushed = endActivity(failure) }
     if let cause = failure.value { log.error("the last flush has failed", ["cause": cause]) }
     // A reactor that hangs in a request can not be stopped; the process ends anyway.
-    guard isWatcherDone && isMoverDone && isDrained && isFlushed else { return false }
+    guard isWatcherDone && areLoadsKept && isMoverDone && isDrained && isFlushed else { return false }
     Failpoint.lastFlushDone.pass()
     Self.stop(reactors)
     pool.close()

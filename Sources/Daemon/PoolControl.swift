@@ -19,19 +19,22 @@ actor PoolControl: ControlPlane {
   let mover: Mover
   let scrubber: Scrubber
   let watcher: HealthWatcher
+  let loads: LoadWatcher
+  let forecasts = LoadForecasts()
   let configuration: Configuration
   private let listeners: [String]
   private let turnstile = Turnstile()
   private let startedNanoseconds = MonotonicClock.nanoseconds()
 
   init(
-    _ pool: Pool, _ mover: Mover, _ scrubber: Scrubber, _ watcher: HealthWatcher,
+    _ pool: Pool, _ mover: Mover, _ scrubber: Scrubber, _ watcher: HealthWatcher, _ loads: LoadWatcher,
     configuration: Configuration, listeners: [String]
   ) {
     self.pool = pool
     self.mover = mover
     self.scrubber = scrubber
     self.watcher = watcher
+    self.loads = loads
     self.configuration = configuration
     self.listeners = listeners
   }

@@ -32,6 +32,13 @@ public protocol ControlPlane: Sendable {
   /// Refused with `conflict` while a client has the volume open.
   func deleteVolume(name: String) async throws(GnomonError)
 
+  /// The load of a volume or store in a window that ends now.
+  func load(of subject: LoadSubject, windowSeconds: UInt64) async throws(GnomonError) -> LoadInfo
+  /// What is expected of a load.
+  func forecast(of subject: LoadSubject, _ request: ForecastRequest) async throws(GnomonError) -> ForecastInfo
+  /// Where in a volume requests were served, up to now.
+  func heatMap(volume name: String, spanSeconds: UInt64) async throws(GnomonError) -> HeatMapInfo
+
   /// Jobs that there are, and have been.
   func jobs() async throws(GnomonError) -> JobList
   /// Begins a job; refused with `conflict` if none of its moves can be made.

@@ -75,6 +75,9 @@ public struct StoreMeter: BitwiseCopyable, @unchecked Sendable {
     add(UInt64.max, to: Self.begun)
   }
 
+  /// Operations begun so far.
+  var begunCount: UInt64 { load(Self.begun) }
+
   func load(_ index: Int) -> UInt64 {
     unsafe words[index].load(ordering: .relaxed)
   }

@@ -1,4 +1,5 @@
 import ExtentMap
+import Measurement
 import NBDWire
 import Redirection
 import Ring
@@ -50,6 +51,8 @@ struct Connection {
   var headerBytes = 28
   var rules: RequestRules?
   var view = ExtentMapView.none
+  /// Counts what it asks of the volume; there from the transmission's beginning on.
+  var meter: VolumeMeter?
 
   // Sending.
   var isSending = false

@@ -108,6 +108,7 @@ extension Reactor {
     cold.volume = volume
     cold.contexts = negotiated.contexts
     unsafe connection.pointee.view = volume.map.view
+    unsafe connection.pointee.meter = handle.volumeMeters.enter(volume)
     unsafe connection.pointee.format = negotiated.replyFormat
     unsafe connection.pointee.headerBytes = negotiated.requestHeaderBytes
     unsafe connection.pointee.rules = RequestRules(negotiated)
@@ -214,6 +215,7 @@ extension Reactor {
       freeHandshakeOutput(cold)
       if let volume = cold.volume {
         unsafe publishCounts(connection, volume)
+        handle.volumeMeters.leave(volume)
         environment.exports.detach(volume)
         log.info("volume detached", ["volume": volume.name, "peer": cold.peer])
       }
@@ -334,6 +336,7 @@ extension Connection {
     lastPayloadBytes = 0
     rules = nil
     view = .none
+    meter = nil
     isSending = false
     isDirty = false
     replies = ReplyList()

@@ -1,4 +1,5 @@
 import Glibc
+import Measurement
 import NBDWire
 import Platform
 import Redirection
@@ -14,7 +15,31 @@ extension Reactor {
         finishForControl(operation)
         continue
       }
-      reply(UInt32(truncatingIfNeeded: owner), operation)
+      let index = UInt32(truncatingIfNeeded: owner)
+      meter(index, operation)
+      reply(index, operation)
+    }
+  }
+
+  /// Counts a request whose work is done; the pieces of one that is answered in pieces are not counted.
+  private func meter(_ index: UInt32, _ operation: UInt32) {
+    let op = unsafe redirector.operation(operation)
+    guard let meter = unsafe connections[Int(index)].meter, unsafe !op.pointee.flags.contains(.piece) else {
+      return
+    }
+    let kind: StoreOperation
+    switch unsafe op.pointee.kind {
+    case .read: kind = .read
+    case .write: kind = .write
+    case .flush: kind = .synchronize
+    default: return
+    }
+    if unsafe op.pointee.error != nil {
+      meter.fail(kind)
+    } else {
+      unsafe meter.succeed(
+        kind, offset: op.pointee.offset, bytes: kind == .synchronize ? 0 : op.pointee.length,
+        nanoseconds: redirector.now - min(redirector.now, op.pointee.arrived))
     }
   }
 

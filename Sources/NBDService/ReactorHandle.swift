@@ -16,6 +16,8 @@ public final class ReactorHandle: Sendable {
   public let traffic = Traffic()
   /// What the stores have done for this reactor, and how long its clients' requests took.
   public let meters = StoreMeters()
+  /// What the clients of this reactor have asked of each volume.
+  public let volumeMeters = VolumeMeters()
   private let thread = Mutex<NativeThread?>(nil)
 
   /// A reactor that is not running yet.

@@ -141,7 +141,7 @@ public struct Operation {
   /// Copies that are not written exist; they lack it.
   var skipsCopies: Bool
   /// When the request had arrived whole, on the driver's clock.
-  var arrived: UInt64
+  public var arrived: UInt64
   /// When its last transfers were handed to the driver, likewise.
   var emitted: UInt64
   /// When its transfer began, on the driver's clock; 0 if nobody waits for it.

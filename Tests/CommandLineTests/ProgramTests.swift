@@ -1,4 +1,5 @@
 import Daemon
+import Foundation
 import HTTPService
 import Primitives
 import Stores
@@ -164,6 +165,79 @@ import Testing
       let single = run("health", "fast", "--pool", pool, "--json").output
       #expect(JSONText.decode(StoreHealthInfo.self, from: Array(single.utf8))?.state == .noNewPlacements)
       #expect(run("health", "slow", "--pool", pool).status == 6)
+    }
+  }
+
+  @Test func showsLoads() async throws {
+    try await withServer { pool in
+      let volume = run("stats", "disk0", "--window", "3s", "--pool", pool).output
+      for line in [
+        "watched:       3s of 3s\n", "IOPS:          1500, flushes 0.5/s\n", "reads:         3.0 MiB/s\n",
+        "writes:        1.25 MiB/s\n", "read share:    70.0 %\n", "mean latency:  210 µs\n",
+        "P99 latency:   1.4 ms in the worst second\n",
+        "sizes:         900 up to 4 KiB, 90 up to 64 KiB, 10 larger\n", "2000 │  •\n",
+      ] {
+        #expect(volume.contains(line), "\(line) in \(volume)")
+      }
+      // There is no such volume: it is a store.
+      #expect(run("stats", "fast", "--pool", pool).output == "Nothing is known of this time.\n")
+      #expect(run("stats", "disk0", "--store", "--pool", pool).status == 6)
+      let unknown = run("stats", "disk9", "--pool", pool)
+      #expect(unknown.status == 6 && unknown.errors.contains("there is no volume or store disk9"))
+      let wrong = run("stats", "disk0", "--window", "soon", "--pool", pool)
+      #expect(wrong.status == 2 && wrong.errors.contains("wrong --window 'soon'"))
+      let json = run("stats", "disk0", "--pool", pool, "--json").output
+      #expect(
+        JSONText.decode(LoadInfo.self, from: Array(json.utf8))?.samples.map(\.iops) == [1000, 1500, 2000])
+    }
+  }
+
+  @Test func showsForecasts() async throws {
+    try await withServer { pool in
+      let volume = run("forecast", "disk0", "--horizon", "5m", "--pool", pool).output
+      for line in [
+        "IOPS of volume disk0, by the minute\n", "model:   seasonal naive, season 5m\n", "MASE:    0.31\n",
+        "others:  naive 1.2\n", "next:    1000 (950 to 1050)\n", "in 5m:   1400 (1350 to 1450)\n",
+        "now:     unusual", "• observed over 20m, ━ expected over 5m, ░ 95 of 100\n",
+      ] {
+        #expect(volume.contains(line), "\(line) in \(volume)")
+      }
+      #expect(volume.split(separator: "\n").contains { $0.hasSuffix("•    •    •    •    ━") }, "\(volume)")
+      let store = run("forecast", "fast", "--metric", "latency", "--pool", pool).output
+      #expect(store.contains("latency of store fast, by the minute\n"))
+      #expect(
+        store.contains(
+          "The history is too short to forecast: it has 4 minutes with a value, 13 are needed; ask again in "
+            + "9 minutes, or for --horizon 1m or less, which goes by the second.\n"), "\(store)")
+      let wrong = run("forecast", "disk0", "--metric", "iosp", "--pool", pool)
+      #expect(wrong.status == 2 && wrong.errors.contains("did you mean 'iops'?"))
+      let far = run("forecast", "disk0", "--horizon", "8d", "--pool", pool)
+      #expect(far.status != 0 && far.errors.contains("the most is 7d"), "\(far)")
+      let json = run("forecast", "disk0", "--pool", pool, "--json").output
+      #expect(JSONText.decode(ForecastInfo.self, from: Array(json.utf8))?.forecasts.count == 30)
+    }
+  }
+
+  @Test func showsHeatMaps() async throws {
+    try await withServer { pool in
+      #expect(
+        run("heatmap", "disk0", "--pool", pool).output
+          == """
+               -1m │: @ │
+               now │    │
+                    0 1 MiB
+          One character: up to 256 KiB, 1m; '.' few requests, '@' up to 40.
+
+          """)
+      let file = pool + "/map.svg"
+      #expect(run("heatmap", "disk0", "--svg", file, "--pool", pool).output == "written to \(file)\n")
+      let svg = try String(contentsOfFile: file, encoding: .utf8)
+      #expect(svg.hasPrefix("<svg ") && svg.hasSuffix("</svg>\n"))
+      // Two cells have requests.
+      #expect(svg.ranges(of: "<title>40</title>").count == 1 && svg.ranges(of: "<title>1</title>").count == 1)
+      let nowhere = run("heatmap", "disk0", "--svg", pool + "/none/map.svg", "--pool", pool)
+      #expect(nowhere.status != 0 && nowhere.errors.contains("the picture can not be written"))
+      #expect(run("heatmap", "disk0", "--span", "3d", "--pool", pool).errors.contains("the most is 2d"))
     }
   }
 

@@ -16,7 +16,9 @@ import Testing
     var text = Self.head
     for call in Self.calls {
       let request = HTTPRequest(
-        method: call.method, path: call.path, contentType: call.body == nil ? nil : "application/json",
+        method: call.method, path: call.path.prefix { $0 != "?" }.description,
+        query: Self.query(of: call.path),
+        contentType: call.body == nil ? nil : "application/json",
         body: Array((call.body ?? "").utf8))
       let control = FakeControlPlane()
       if call.path == "/v1/scrub", call.method != "POST" {
@@ -124,6 +126,36 @@ import Testing
         + "`filling`.",
       status: 200),
     Call(
+      method: "GET", path: "/v1/volumes/disk0/load?window=3s", pattern: "/v1/volumes/{name}/load?window=1m",
+      summary:
+        "What a volume's clients have asked for lately ([load.md](load.md)); `window` is a time like `90s`, "
+        + "`30m`, `2h` or `1d`, up to 35 days. `samples` are the seconds, minutes or hours (`stepSeconds`) of "
+        + "it that were watched, `total` is all of them together; its `p99Nanoseconds` is that of the worst "
+        + "sample. `time` is in seconds since 1970, `sizes` are counts.", status: 200),
+    Call(
+      method: "GET", path: "/v1/stores/fast/load", pattern: "/v1/stores/{name}/load?window=1m",
+      summary: "The same of a store: what it has done, whoever wanted it. Here nothing is known yet.",
+      status: 200),
+    Call(
+      method: "GET", path: "/v1/volumes/disk0/forecast?horizon=2m&metric=iops",
+      pattern: "/v1/volumes/{name}/forecast?horizon=30m&metric=iops",
+      summary:
+        "What is expected of a volume's load: of `iops`, `throughput` (bytes a second) or `latency` "
+        + "(nanoseconds), up to 7 days ahead. 95 of 100 values are expected between `low` and `high`. `error` "
+        + "is the mean absolute scaled error of a model in the back-test; `trials` are all that were tried. "
+        + "`unusual` is true if the last value is not what was to be expected. With less than `needed` steps "
+        + "of history there is no `model` and nothing in `forecasts`.", status: 200),
+    Call(
+      method: "GET", path: "/v1/stores/fast/forecast?metric=latency",
+      pattern: "/v1/stores/{name}/forecast?horizon=30m&metric=iops",
+      summary: "The same of a store. Here the history is too short.", status: 200),
+    Call(
+      method: "GET", path: "/v1/volumes/disk0/heatmap?span=2m", pattern: "/v1/volumes/{name}/heatmap?span=1h",
+      summary:
+        "Where in a volume requests began, over time: `counts` of each `bucketBytes` of the address space, "
+        + "without zeros at the end. `span` is at most 48 hours; up to one hour it is answered by the minute.",
+      status: 200),
+    Call(
       method: "DELETE", path: "/v1/volumes/disk9", pattern: "/v1/volumes/{name}",
       summary:
         "Deletes a volume that no client has attached, with all its data: 204 without a body. Here is the "
@@ -164,6 +196,13 @@ import Testing
       summary: "Has the scrub under way end. Refused with 409 if there is none.", status: 200),
   ]
 
+  private static func query(of path: String) -> [String: String] {
+    let pairs = path.split(separator: "?").dropFirst().joined().split(separator: "&").map {
+      $0.split(separator: "=")
+    }
+    return Dictionary(uniqueKeysWithValues: pairs.map { (String($0[0]), String($0[1])) })
+  }
+
   /// The JSON as it is read best, its keys sorted.
   private static func pretty(_ bytes: [UInt8]) throws -> String {
     String(
@@ -198,9 +237,9 @@ import Testing
 
     Sizes are bytes, times seconds. Requests with a body need `Content-Type: application/json`; a body has at
     most 64 KiB, and an unknown field is refused. Names in paths are percent-encoded. HEAD works wherever GET
-    does; there are no queries. By TCP, `Host` must be an address, `localhost`, or the host that is listened
-    on. A listener serves 64 connections at a time; for a further one that gives way which has gone
-    longest without a complete request. A connection that is silent for 15 seconds is closed.
+    does; a query is refused where none is shown. By TCP, `Host` must be an address, `localhost`, or the host
+    that is listened on. A listener serves 64 connections at a time; for a further one that gives way which
+    has gone longest without a complete request. A connection that is silent for 15 seconds is closed.
 
     ## Calls
 

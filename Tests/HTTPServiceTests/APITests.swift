@@ -38,6 +38,29 @@ import Testing
     #expect(await send("GET", "/v1/volumes/gr%C3%B6%C3%9Fe%201").status == 404)
   }
 
+  @Test(arguments: [
+    (["horizon": "soon"], "wrong horizon 'soon'"), (["horizon": "0"], "wrong horizon '0'"),
+    (["horizon": "8d"], "horizon '8d' is too long"), (["metric": "iop"], "wrong metric 'iop'"),
+    (["window": "1m"], "these parameters are not allowed"),
+  ])
+  func wrongForecastsAreTold(query: [String: String], message: String) async throws {
+    let request = HTTPRequest(method: "GET", path: "/v1/stores/fast/forecast", query: query)
+    let response = await APIHandler(control: control).answer(request)
+    #expect(response.status == 400)
+    let error = try failure(String(decoding: response.body, as: UTF8.self))
+    #expect(error.message.hasPrefix(message) && error.remedy != nil, "\(error)")
+  }
+
+  @Test func loadsAreOfVolumesAndStores() async {
+    for path in ["volumes/disk0/load", "stores/fast/load", "stores/fast/forecast", "volumes/disk0/heatmap"] {
+      #expect(await send("GET", "/v1/" + path).status == 200, "\(path)")
+      #expect(await send("POST", "/v1/" + path).status == 405, "\(path)")
+    }
+    for path in ["volumes/disk9/load", "stores/disk0/forecast", "stores/fast/heatmap", "jobs/1/load"] {
+      #expect(await send("GET", "/v1/" + path).status == 404, "\(path)")
+    }
+  }
+
   @Test func resizesVolumes() async {
     #expect(await send("PATCH", "/v1/volumes/disk0", #"{"sizeBytes":42949672960}"#).status == 200)
     #expect(await send("PATCH", "/v1/volumes/disk0", #"{"sizeBytes":4096}"#).status == 409)

@@ -45,6 +45,23 @@ import Testing
     }
   }
 
+  @Test func queriesAreUnderstoodAndOthersRefused() async throws {
+    try await onThread {
+      let (server, endpoint) = try unixServer()
+      let path = "/v1/volumes/disk0/forecast"
+      let answer = try exchange(endpoint, Self.get(path + "?metric=latency&horizon=2m"))
+      #expect(
+        answer.hasPrefix("HTTP/1.1 200 OK\r\n") && answer.contains("\"metric\":\"latency\""), "\(answer)")
+      #expect(answer.ranges(of: "\"high\"").count == 2, "two minutes are asked for")
+      for query in ["horizon=2m&horizon=3m", "horizon", "window=2m", "far=2m", "horizon=2m&x", "metric=2"] {
+        let answer = try exchange(endpoint, Self.get(path + "?" + query))
+        #expect(answer.hasPrefix("HTTP/1.1 400 "), "\(query): \(answer)")
+      }
+      #expect(try exchange(endpoint, Self.get("/v1/volumes?window=1m")).hasPrefix("HTTP/1.1 400 "))
+      server.stop()
+    }
+  }
+
   @Test func answersOnTheLoopback() async throws {
     try await onThread {
       let server = try HTTPServer(listening: [.tcp(host: "127.0.0.1", port: 0)], control: control)

@@ -26,7 +26,7 @@ struct APIHandler: Sendable {
     guard route.methods.contains(request.method) else {
       return Self.wrongMethodResponse(request.method, allowed: route.methods)
     }
-    if request.hasQuery { throw GnomonError(.invalid, "no query is allowed in \(request.path)") }
+    try Self.checkQuery(request, route)
     switch (request.method, route) {
     case ("POST", .stores):
       let store = try await control.addStore(StoreRequest(json: try body(of: request)))
@@ -63,11 +63,11 @@ struct APIHandler: Sendable {
       try await control.deleteVolume(name: name)
       return HTTPResponse(status: 204)
     default:
-      return try await show(route)
+      return try await show(route, request)
     }
   }
 
-  private func show(_ route: Route) async throws(GnomonError) -> HTTPResponse {
+  private func show(_ route: Route, _ request: HTTPRequest) async throws(GnomonError) -> HTTPResponse {
     switch route {
     case .pool:
       return Self.success(try await control.pool())
@@ -96,6 +96,14 @@ struct APIHandler: Sendable {
       return Self.success(volume)
     case .extents(let volume, let extents):
       return Self.success(try await control.extents(volume: volume, ExtentSet(parsing: extents)))
+    case .load(let subject):
+      let window = try Self.seconds("window", of: request, default: 60, most: Self.windowSecondsMax)
+      return Self.success(try await control.load(of: subject, windowSeconds: window))
+    case .forecast(let subject):
+      return Self.success(try await control.forecast(of: subject, Self.forecastRequest(request)))
+    case .heatMap(let volume):
+      let span = try Self.seconds("span", of: request, default: 3600, most: HeatMapInfo.spanSecondsMax)
+      return Self.success(try await control.heatMap(volume: volume, spanSeconds: span))
     case .scrub:
       return Self.success(try await control.scrub())
     case .jobs:

@@ -12,6 +12,9 @@ package enum Route: Sendable, Equatable {
   case jobs
   case job(number: Int)
   case scrub
+  case load(LoadSubject)
+  case forecast(LoadSubject)
+  case heatMap(volume: String)
 
   /// Parses a path that is still percent-encoded; nil if it names nothing.
   package init?(path: String) {
@@ -31,6 +34,8 @@ package enum Route: Sendable, Equatable {
         self.init(collection: collection, name: name)
       } else if collection == "stores", parts.count == 5, parts[4].elementsEqual("health".utf8) {
         self = .storeHealth(name: name)
+      } else if parts.count == 5, let route = Self.load(of: name, in: collection, parts[4]) {
+        self = route
       } else {
         guard collection == "volumes", parts[4].elementsEqual("extents".utf8),
           let extents = parts.count == 6 ? PercentCoding.decode(parts[5]) : "all"
@@ -39,6 +44,33 @@ package enum Route: Sendable, Equatable {
       }
     }
   }
+
+  /// What is known of a volume's or store's load.
+  private static func load(of name: String, in collection: String, _ what: Substring.UTF8View) -> Route? {
+    let subject: LoadSubject
+    switch collection {
+    case "volumes": subject = .volume(name)
+    case "stores": subject = .store(name)
+    default: return nil
+    }
+    if what.elementsEqual("load".utf8) { return .load(subject) }
+    if what.elementsEqual("forecast".utf8) { return .forecast(subject) }
+    if what.elementsEqual("heatmap".utf8), collection == "volumes" { return .heatMap(volume: name) }
+    return nil
+  }
+
+  /// The parameters that a route takes.
+  var queries: [String] {
+    switch self {
+    case .load: ["window"]
+    case .forecast: ["horizon", "metric"]
+    case .heatMap: ["span"]
+    default: []
+    }
+  }
+
+  /// All parameters that there are.
+  static let queryNames = ["horizon", "metric", "span", "window"]
 
   private init?(collection: String) {
     switch collection {
@@ -67,7 +99,7 @@ package enum Route: Sendable, Equatable {
   /// What can be done to it; HEAD goes wherever GET goes.
   package var methods: [String] {
     switch self {
-    case .pool, .status, .health, .storeHealth, .extents: ["GET", "HEAD"]
+    case .pool, .status, .health, .storeHealth, .extents, .load, .forecast, .heatMap: ["GET", "HEAD"]
     case .stores, .volumes, .jobs: ["GET", "HEAD", "POST"]
     case .job: ["GET", "HEAD", "DELETE"]
     case .scrub: ["GET", "HEAD", "POST", "DELETE"]

@@ -88,6 +88,30 @@ public struct APIClient: Sendable {
     try call("GET", "/v1/volumes/" + PercentCoding.encode(name) + "/extents/" + PercentCoding.encode(extents))
   }
 
+  /// See `ControlPlane.load`.
+  public func load(of subject: LoadSubject, windowSeconds: UInt64) throws(GnomonError) -> LoadInfo {
+    try call("GET", Self.path(of: subject) + "/load?window=\(windowSeconds)")
+  }
+
+  /// See `ControlPlane.forecast`.
+  public func forecast(
+    of subject: LoadSubject, _ request: ForecastRequest
+  ) throws(GnomonError) -> ForecastInfo {
+    try call(
+      "GET",
+      Self.path(of: subject)
+        + "/forecast?horizon=\(request.horizonSeconds)&metric=\(request.metric.rawValue)")
+  }
+
+  /// See `ControlPlane.heatMap`.
+  public func heatMap(volume name: String, spanSeconds: UInt64) throws(GnomonError) -> HeatMapInfo {
+    try call("GET", Self.path(of: .volume(name)) + "/heatmap?span=\(spanSeconds)")
+  }
+
+  private static func path(of subject: LoadSubject) -> String {
+    "/v1/\(subject.kind.rawValue)s/" + PercentCoding.encode(subject.name)
+  }
+
   /// See `ControlPlane.jobs`.
   public func jobs() throws(GnomonError) -> JobList {
     try call("GET", "/v1/jobs")

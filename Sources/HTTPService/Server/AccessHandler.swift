@@ -81,9 +81,14 @@ extension Exchange {
 private func head(
   _ connection: OpaquePointer, _ url: UnsafePointer<CChar>?, _ method: UnsafePointer<CChar>?
 ) -> HTTPRequest {
-  HTTPRequest(
-    method: unsafe text(method) ?? "", path: unsafe text(url) ?? "",
-    hasQuery: unsafe MHD_get_connection_values(connection, .GET_ARGUMENT_KIND, nil, nil) > 0,
+  var query: [String: String] = [:]
+  for name in Route.queryNames {
+    query[name] = unsafe text(MHD_lookup_connection_value(connection, .GET_ARGUMENT_KIND, name))
+  }
+  let count = unsafe MHD_get_connection_values(connection, .GET_ARGUMENT_KIND, nil, nil)
+  return HTTPRequest(
+    method: unsafe text(method) ?? "", path: unsafe text(url) ?? "", query: query,
+    hasOtherQuery: Int(count) != query.count,
     contentType: unsafe header("Content-Type", of: connection))
 }
 

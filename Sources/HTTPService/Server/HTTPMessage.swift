@@ -3,7 +3,10 @@ struct HTTPRequest: Sendable, Equatable {
   var method: String
   /// Still percent-encoded, without the query.
   var path: String
-  var hasQuery = false
+  /// The parameters after it that some route knows, still percent-encoded.
+  var query: [String: String] = [:]
+  /// There are others, or one is there twice or without a value.
+  var hasOtherQuery = false
   var contentType: String?
   var body: [UInt8] = []
 }

@@ -10,7 +10,7 @@ struct Command: Sendable {
   /// All commands, in the order of the help.
   static let all: [Command] =
     [serve] + poolCommands + storeCommands + volumeCommands + moveCommands + jobCommands + scrubCommands
-    + [health, check, replay, status, version, help]
+    + loadCommands + [health, check, replay, status, version, help]
 }
 
 /// What a command works with besides its arguments.

@@ -127,7 +127,7 @@ extension Command {
   }
 
   /// `850 ns`, `12 µs`, `3.4 ms`, `2.1 s`
-  private static func time(_ nanoseconds: UInt64) -> String {
+  static func time(_ nanoseconds: UInt64) -> String {
     for (unit, name) in [(UInt64(1_000_000_000), "s"), (1_000_000, "ms"), (1000, "µs")]
     where nanoseconds >= unit {
       let tenths = (nanoseconds * 10 + unit / 2) / unit
