@@ -22,7 +22,7 @@ DURATION ?= 10m
 SHOW ?= 40
 
 .PHONY: help install-deps install-build-deps build run demo-failover test test-slow unit e2e sim soak asan tsan coverage fuzz lint fmt \
-  golden-forecasts bench bench-failover bench-limits clean
+  golden-forecasts bench bench-failover bench-prediction bench-limits clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,6 +95,9 @@ bench: install-deps build ## Benchmark against other NBD servers (ROUNDS, RUNTIM
 
 bench-failover: install-deps build ## What a failing store costs clients, and what moves and shadows cost; takes 15 minutes
 	bench/failover $(ARGS)
+
+bench-prediction: install-deps build ## What prediction is worth to a client of a slow store and a fast one
+	bench/prediction $(ARGS)
 
 bench-limits: install-deps build ## Allocations per request, start-up time and memory
 	bench/malloc-count

@@ -43,7 +43,7 @@ let package = Package(
     // The layers, bottom up. Imports point down only.
     layer("Primitives", []),
     layer("Platform", ["CISAL", "CLinux", "Primitives"]),
-    layer("Measurement", []),
+    layer("Measurement", ["Primitives"]),
     layer("Ring", ["CURing", "Platform", "Primitives"]),
     layer("NBDWire", ["Primitives"]),
     layer("ExtentMap", ["Platform", "Primitives"]),
@@ -61,7 +61,7 @@ let package = Package(
     layer(
       "Daemon",
       [
-        "HTTPService", "NBDService", "Shadowing", "Health", "Forecasting", "NBDWire", "Redirection", "Stores",
+        "HTTPService", "NBDService", "Shadowing", "Forecasting", "Health", "NBDWire", "Redirection", "Stores",
         "Catalog", "ExtentMap", "Measurement", "Platform", "Primitives",
       ]),
     .executableTarget(
@@ -111,8 +111,8 @@ let package = Package(
     tests(
       "Daemon",
       [
-        "TestSupport", "Daemon", "HTTPService", "Shadowing", "Health", "Redirection", "Stores", "ExtentMap",
-        "Measurement", "Platform", "Primitives",
+        "TestSupport", "Daemon", "HTTPService", "Shadowing", "Forecasting", "Health", "Redirection", "Stores",
+        "ExtentMap", "Measurement", "Platform", "Primitives",
       ]),
     tests("Tidy", []),
 

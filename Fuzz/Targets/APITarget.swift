@@ -18,6 +18,7 @@ enum APITarget {
     _ = try read(body, StoreChange.init(json:))
     _ = try read(body, MoveRequest.init(json:))
     _ = try read(body, ScrubRequest.init(json:))
+    _ = try read(body, HintRequest.init(json:))
     if let set = try? ExtentSet(parsing: String(decoding: body, as: UTF8.self)) { try checkExtents(set) }
   }
 
@@ -42,6 +43,10 @@ enum APITarget {
       case .jobs: "/v1/jobs"
       case .job(let number): "/v1/jobs/\(number)"
       case .scrub: "/v1/scrub"
+      case .prediction: "/v1/prediction"
+      case .why(let volume, let offset): "/v1/volumes/" + PercentCoding.encode(volume) + "/why/\(offset)"
+      case .hints: "/v1/hints"
+      case .hint(let number): "/v1/hints/\(number)"
       }
     try require(Route(path: canonical) == route, "\(path) is not the same as \(canonical)")
   }

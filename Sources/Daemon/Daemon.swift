@@ -16,6 +16,7 @@ final class Daemon {
   private let scrubber: Scrubber
   private let watcher: HealthWatcher
   private let loads: LoadWatcher
+  private let predictor: Predictor?
   private let server: HTTPServer
   private let log = Log("daemon")
 
@@ -47,13 +48,19 @@ final class Daemon {
       pool.close()
       throw error
     }
-    mover = Mover(pool, configuration.moves)
+    let plan = configuration.prediction.enabled ? PredictionPlan() : nil
+    mover = Mover(pool, configuration.moves, prediction: plan)
     scrubber = Scrubber(pool, mover, configuration.scrub)
     loads = LoadWatcher(pool)
     do throws(GnomonError) {
       watcher = try HealthWatcher(pool, mover, configuration.health)
+      if let plan {
+        predictor = try Predictor(pool, mover, plan, configuration.prediction)
+      } else {
+        predictor = nil
+      }
       let control = PoolControl(
-        pool, mover, scrubber, watcher, loads, configuration: configuration,
+        pool, mover, scrubber, watcher, loads, predictor, configuration: configuration,
         listeners: listeners.endpoints.map(\.description))
       server = try HTTPServer(listening: configuration.api.listen, control: control)
     } catch {
@@ -66,6 +73,7 @@ final class Daemon {
     scrubber.start()
     watcher.start()
     loads.start()
+    predictor?.start()
   }
 
   private static func startReactors(
@@ -74,7 +82,10 @@ final class Daemon {
     var started: [ReactorHandle] = []
     do throws(SystemError) {
       var handles: [ReactorHandle] = []
-      for number in 0..<count { handles.append(try ReactorHandle(number: number)) }
+      let accessesMax = configuration.prediction.enabled ? Predictor.accessesMax : 0
+      for number in 0..<count {
+        handles.append(try ReactorHandle(number: number, accessesMax: accessesMax))
+      }
       pool.reactors = handles
       let environment = ReactorEnvironment(
         shared: pool.shared, exports: pool.exports, limits: limits(configuration.limits),
@@ -151,6 +162,7 @@ final class Daemon {
   /// - Returns: whether everything was flushed.
   func shutDown() -> Bool {
     server.stop()
+    predictor?.stop()
     let isWatcherDone = waiting("the watch over the stores did not end in time") { watcher.stop($0) }
     let areLoadsKept = waiting("the history of loads was not kept in time") { loads.stop($0) }
     // No step of a scrub or a move may be under way when the reactors end.

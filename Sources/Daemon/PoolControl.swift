@@ -21,6 +21,8 @@ actor PoolControl: ControlPlane {
   let watcher: HealthWatcher
   let loads: LoadWatcher
   let forecasts = LoadForecasts()
+  /// nil if nobody predicts.
+  let predictor: Predictor?
   let configuration: Configuration
   private let listeners: [String]
   private let turnstile = Turnstile()
@@ -28,13 +30,14 @@ actor PoolControl: ControlPlane {
 
   init(
     _ pool: Pool, _ mover: Mover, _ scrubber: Scrubber, _ watcher: HealthWatcher, _ loads: LoadWatcher,
-    configuration: Configuration, listeners: [String]
+    _ predictor: Predictor?, configuration: Configuration, listeners: [String]
   ) {
     self.pool = pool
     self.mover = mover
     self.scrubber = scrubber
     self.watcher = watcher
     self.loads = loads
+    self.predictor = predictor
     self.configuration = configuration
     self.listeners = listeners
   }

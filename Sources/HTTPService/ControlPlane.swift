@@ -50,6 +50,16 @@ public protocol ControlPlane: Sendable {
   /// Has the scrub under way end; refused with `conflict` if there is none.
   func stopScrub() async throws(GnomonError) -> ScrubInfo
 
+  /// What prediction has done.
+  func prediction() async throws(GnomonError) -> PredictionInfo
+  /// Why the extent of a byte lies where it does.
+  func why(volume name: String, offset: UInt64) async throws(GnomonError) -> WhyInfo
+  /// Hints that have not expired.
+  func hints() async throws(GnomonError) -> HintList
+  /// Takes a hint; refused with `invalid` if it is out of range or in the past.
+  func addHint(_ request: HintRequest) async throws(GnomonError) -> HintInfo
+  func deleteHint(_ number: Int) async throws(GnomonError)
+
   /// Has a job end; what it has moved stays moved.
   func cancelJob(_ number: Int) async throws(GnomonError) -> JobInfo
 }

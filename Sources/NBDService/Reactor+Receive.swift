@@ -1,4 +1,6 @@
+import ExtentMap
 import Glibc
+import Measurement
 import NBDWire
 import Redirection
 import Ring
@@ -158,12 +160,28 @@ extension Reactor {
     default: isBegun = answer(index, request)
     }
     if isBegun {
+      if handle.accesses.isOn { noteAccess(header, request) }
       unsafe connection.pointee.requestsInFlight += 1
       unsafe connection.pointee.bytesInFlight += payloadBytes
     } else {
       stall(index)
     }
     return isBegun
+  }
+
+  /// Tells whoever predicts what a client is after.
+  private func noteAccess(_ header: RequestHeader, _ request: Request) {
+    let kind: AccessRecord.Kind
+    switch header.command {
+    case .read: kind = .read
+    case .write: kind = .write
+    case .cache: kind = .cache
+    default: return
+    }
+    handle.accesses.append(
+      AccessRecord(
+        kind, of: request.view.volume, offset: request.offset, length: request.length,
+        microseconds: redirector.now / 1000))
   }
 
   private func beginWrite(_ connection: UnsafeMutablePointer<Connection>, _ request: Request) -> Bool {

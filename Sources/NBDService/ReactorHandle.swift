@@ -1,3 +1,4 @@
+public import Measurement
 public import Platform
 public import Primitives
 public import Redirection
@@ -18,13 +19,18 @@ public final class ReactorHandle: Sendable {
   public let meters = StoreMeters()
   /// What the clients of this reactor have asked of each volume.
   public let volumeMeters = VolumeMeters()
+  /// What its clients are after, for whoever predicts it.
+  public let accesses: AccessRing
   private let thread = Mutex<NativeThread?>(nil)
 
   /// A reactor that is not running yet.
   ///
+  /// - Parameter accessesMax: access records that wait for whoever predicts, a power of two; 0: none are
+  ///   taken.
   /// - Throws: EMFILE or ENFILE if there is no descriptor left.
-  public init(number: Int) throws(SystemError) {
+  public init(number: Int, accessesMax: Int = 0) throws(SystemError) {
     self.number = number
+    accesses = AccessRing(capacity: accessesMax)
     inbox = try Inbox()
   }
 

@@ -23,4 +23,9 @@ public final class Signal: Sendable {
   public func wait(seconds: UInt64) -> Bool {
     event.wait(milliseconds: Int32(clamping: min(seconds, UInt64(Int32.max)) * 1000))
   }
+
+  /// - Returns: false if it has not been raised within so many milliseconds.
+  public func wait(milliseconds: Int32) -> Bool {
+    event.wait(milliseconds: milliseconds)
+  }
 }

@@ -1,4 +1,5 @@
 import ExtentMap
+import Measurement
 import NBDWire
 import Platform
 import Primitives
@@ -69,7 +70,11 @@ extension Redirector {
       if unsafe op.pointee.flags.contains(.piece) { ownBuffer(index, bytes: Int(length)) }
       hedges.earn()
     }
-    choose(readCopy(view, entry, from: start, to: end, besides: CopySet()) ?? entry.address, for: index)
+    let copy = readCopy(view, entry, from: start, to: end, besides: CopySet()) ?? entry.address
+    meters.readShares.add(
+      isFaster: copy.store != entry.store
+        && shared.stores.tier(of: copy.store) < shared.stores.tier(of: entry.store))
+    choose(copy, for: index)
     startRead(index, isWatched: entry.isShadowed)
   }
 

@@ -14,6 +14,8 @@ public final class StoreMeters: @unchecked Sendable {
   private let sink = StoreMeter.allocate()
   /// How long clients' requests take.
   let requests = StoreMeter.allocate()
+  /// Which copies reads came from.
+  public let readShares = ReadShares()
   private let metered = Mutex<[StoreID: StoreMeter]>([:])
 
   /// Meters no store yet.

@@ -28,6 +28,10 @@ import Testing
   }
 
   private func run(_ words: String..., environment: [String: String] = [:]) -> Run {
+    run(words, environment: environment)
+  }
+
+  private func run(_ words: [String], environment: [String: String] = [:]) -> Run {
     let output = Sink()
     let errors = Sink()
     let context = CommandContext(
@@ -314,6 +318,46 @@ import Testing
           """)
       let json = run("jobs", "--pool", pool, "--json").output
       #expect(JSONText.decode(JobList.self, from: Array(json.utf8))?.jobs.count == 2)
+    }
+  }
+
+  @Test func predictionIsShown() async throws {
+    try await withServer { pool in
+      let text = run("prediction", "--pool", pool).output
+      for words in [
+        "3, 3 MiB of 50 MiB", "2000, 75.0 % from shadows", "5 (5 MiB), 2.5 per 1000 requests",
+        "2, never read 1", "6200 µs (p50), 19000 µs (p99)", "reads of it are expected to pay for the copy",
+      ] {
+        #expect(text.contains(words), "\(words)")
+      }
+      let why = run("why", "disk0", "7M", "--pool", pool)
+      #expect(
+        why.output.contains("live copy:  slow, tier 2") && why.output.contains("shadow:     fast, synced"))
+      let json = run("why", "disk0", "7M", "--pool", pool, "--json").output
+      #expect(JSONText.decode(WhyInfo.self, from: Array(json.utf8))?.offset == 7 << 20)
+      #expect(run("why", "disk0", "x", "--pool", pool).status == 2)
+      #expect(run("why", "disk9", "0", "--pool", pool).status == 6)
+    }
+  }
+
+  @Test func hintsAreGivenListedAndTakenBack() async throws {
+    try await withServer { pool in
+      let json = run("hint", "disk0", "--range", "1G+64M", "--for", "2h", "--pool", pool, "--json").output
+      let hint = try #require(JSONText.decode(HintInfo.self, from: Array(json.utf8)))
+      #expect(hint.offset == 1 << 30 && hint.length == 64 << 20)
+      #expect(hint.endSeconds - hint.startSeconds == 7200)
+      let later = run("hint", "disk0", "--range", "0+1M", "--at", "2037-01-02T03:04", "--pool", pool)
+      #expect(later.output.contains("Hint 2 holds until 2037-01-02 03:14:00"))
+      #expect(run("hint", "list", "--pool", pool).output.contains("64 MiB"))
+      #expect(run("hint", "delete", "1", "--pool", pool).status == 0)
+      #expect(run("hint", "delete", "1", "--pool", pool).status == 6)
+      for words in [
+        ["--range", "1M"], ["--range", "1+x"], ["--range", "0+1", "--for", "5y"],
+        ["--range", "0+1", "--at", "24:00"],
+        ["--range", "0+1", "--at", "12"], ["--range", "0+1", "--at", "2037-01T01:00"], [],
+      ] {
+        #expect(run(["hint", "disk0", "--pool", pool] + words).status == 2, "\(words)")
+      }
     }
   }
 

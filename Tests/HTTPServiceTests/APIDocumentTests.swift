@@ -24,6 +24,9 @@ import Testing
       if call.path == "/v1/scrub", call.method != "POST" {
         _ = try await control.beginScrub(ScrubRequest(volume: "disk0"))
       }
+      if call.path.hasPrefix("/v1/hints"), call.method != "POST" {
+        _ = try await control.addHint(HintRequest(volume: "disk0", offset: 1 << 30, length: 64 << 20))
+      }
       let response = await APIHandler(control: control).answer(request)
       #expect(response.status == call.status, "\(call.method) \(call.path)")
       text += "\n### `\(call.method) \(call.pattern)`\n\n\(call.summary)\n"
@@ -194,6 +197,32 @@ import Testing
     Call(
       method: "DELETE", path: "/v1/scrub", pattern: "/v1/scrub",
       summary: "Has the scrub under way end. Refused with 409 if there is none.", status: 200),
+    Call(
+      method: "GET", path: "/v1/prediction", pattern: "/v1/prediction",
+      summary:
+        "What prediction has done since the daemon started: which copies reads came from, what became of the "
+        + "shadows that it made, what it takes, and its latest decisions. Without `fastTier`, all stores are "
+        + "of one tier, and nothing is to be done.", status: 200),
+    Call(
+      method: "GET", path: "/v1/volumes/disk0/why/7340032", pattern: "/v1/volumes/{name}/why/{offset}",
+      summary:
+        "Why the extent of a byte lies where it does: its copies, the reason of its last move, and the latest "
+        + "decisions of prediction on it, as far as they are remembered.", status: 200),
+    Call(
+      method: "POST", path: "/v1/hints", pattern: "/v1/hints",
+      summary:
+        "Says that a range of a volume will be read: it has shadows on the fast tier from `startSeconds` (now, "
+        + "if it is left out) for `seconds` (600). Refused with 400 if it is in the past, or goes beyond the "
+        + "volume's end, and with 507 if it is for more than shadows may take.",
+      body:
+        #"{"volume":"disk0","offset":1073741824,"length":67108864,"startSeconds":1790003600,"seconds":7200}"#,
+      status: 201),
+    Call(
+      method: "GET", path: "/v1/hints", pattern: "/v1/hints", summary: "The hints that have not expired.",
+      status: 200),
+    Call(
+      method: "DELETE", path: "/v1/hints/1", pattern: "/v1/hints/{number}",
+      summary: "Takes a hint back: 204 without a body.", status: 204),
   ]
 
   private static func query(of path: String) -> [String: String] {

@@ -104,6 +104,35 @@ import Testing
     #expect(await send("PATCH", "/v1/jobs/1", "{}").status == 405)
   }
 
+  @Test func hintsAreTakenShownAndDeleted() async throws {
+    let body = #"{"volume":"disk0","offset":4096,"length":8192,"startSeconds":1790000060,"seconds":30}"#
+    #expect(await send("POST", "/v1/hints", body).status == 201)
+    for path in ["/v1/hints", "/v1/hints/1"] {
+      #expect(await send("GET", path).text.contains(#""endSeconds":1790000090"#))
+    }
+    for body in [
+      "{}", #"{"volume":"disk0","offset":0}"#, #"{"volume":"disk0","offset":-1,"length":1}"#,
+      #"{"volume":"disk0","offset":0,"length":1,"startSeconds":1}"#,
+      #"{"volume":"disk0","offset":0,"length":1,"at":1}"#,
+    ] {
+      #expect(await send("POST", "/v1/hints", body).status == 400, "\(body)")
+    }
+    #expect(await send("DELETE", "/v1/hints/1").status == 204)
+    #expect(await send("DELETE", "/v1/hints/1").status == 404)
+    #expect(await send("DELETE", "/v1/hints/x").status == 404)
+    #expect(await send("GET", "/v1/hints/1").status == 404)
+    #expect(await send("PATCH", "/v1/hints/1", "{}").status == 405)
+  }
+
+  @Test func whatIsPredictedIsShown() async throws {
+    #expect(await send("GET", "/v1/prediction").text.contains(#""fromFasterShadows":1500"#))
+    #expect(await send("GET", "/v1/volumes/disk0/why/7340032").text.contains(#""action":"shadow""#))
+    #expect(await send("GET", "/v1/volumes/disk9/why/0").status == 404)
+    for path in ["/v1/volumes/disk0/why", "/v1/volumes/disk0/why/x", "/v1/volumes/disk0/why/-1"] {
+      #expect(await send("GET", path).status == 404, "\(path)")
+    }
+  }
+
   @Test func scrubsAreBegunShownAndStopped() async throws {
     #expect(await send("DELETE", "/v1/scrub").status == 409)
     #expect(await send("GET", "/v1/scrub").text.contains(#""sealedBytes":4194304"#))

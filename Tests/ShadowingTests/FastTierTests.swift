@@ -14,12 +14,12 @@ import Testing
       let extent = UInt32(random.below(60))
       let isFinished = random.chance(4)
       #expect(tier.contains(extent) == model.contains(extent))
-      if let ready = tier.touch(extent, request: request, isFinished: isFinished) {
+      if let ready = tier.touch(extent, request: request, at: 0, isFinished: isFinished) {
         #expect(ready == UInt64(extent))
         model.removeAll { $0 == extent }
         model.insert(extent, at: isFinished ? model.count : 0)
       } else {
-        let departure = tier.add(extent, request: request, readyMicroseconds: UInt64(extent))
+        let departure = tier.add(extent, request: request, at: 0, readyMicroseconds: UInt64(extent))
         let expected = model.count == 20 ? model.removeLast() : nil
         #expect(departure?.extent == expected)
         model.insert(extent, at: 0)
@@ -31,10 +31,10 @@ import Testing
   @Test func onlyWhatLeavesInItsTurnSaysHowLongItStayed() {
     var tier = FastTier(capacity: 2)
     var departures = [(1, 1), (2, 2), (3, 9)].map { extent, request in
-      tier.add(extent, request: request, readyMicroseconds: 0)
+      tier.add(extent, request: request, at: 0, readyMicroseconds: 0)
     }
-    _ = tier.touch(3, request: 10, isFinished: true)
-    departures.append(tier.add(4, request: 11, readyMicroseconds: 0))
+    _ = tier.touch(3, request: 10, at: 0, isFinished: true)
+    departures.append(tier.add(4, request: 11, at: 0, readyMicroseconds: 0))
     #expect(departures == [nil, nil, .init(extent: 1, idleRequests: 8), .init(extent: 3, idleRequests: nil)])
   }
 }

@@ -23,6 +23,7 @@ package final class FakeControlPlane: ControlPlane {
 
   private let state: Mutex<State>
   let scrubState = Mutex(FakeScrub())
+  let hintState = Mutex<[HintInfo]>([])
 
   /// Starts with the store `fast` and the attached volume `disk0`.
   package init() {

@@ -27,6 +27,8 @@ public struct Configuration: Sendable, Equatable {
   public var scrub = Scrub()
   /// What is done about stores that fail.
   public var health = Health()
+  /// How reads are foreseen.
+  public var prediction = Prediction()
   /// Names of volumes that are exported read-only, whatever the catalog says.
   public var readOnly: [String] = []
 
@@ -117,6 +119,16 @@ public struct Configuration: Sendable, Equatable {
     public var smartctl = "smartctl"
     /// How often it does; 0: never.
     public var smartctlSeconds = 600
+  }
+
+  /// How reads are foreseen.
+  public struct Prediction: Sendable, Equatable {
+    /// Whether they are.
+    public var enabled = true
+    /// What shadows may take of the fast tier, in percent.
+    public var fastTierShare = 50
+    /// What may be remembered of all volumes.
+    public var memoryBytes: UInt64 = 256 << 20
   }
 
   /// What volumes get that were created without saying.

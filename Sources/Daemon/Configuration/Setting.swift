@@ -162,6 +162,21 @@ struct Setting {
       Setting(
         path: "health.smartctlSeconds", kind: .integer(\.health.smartctlSeconds, 0...604_800),
         summary: "How often each device is asked. 0: never."),
+      Setting(
+        path: "prediction.enabled", kind: .flag(\.prediction.enabled),
+        summary:
+          "Whether extents get shadows on the fast tier, the lowest that there is, when reads of them are "
+          + "foreseen ([prediction.md](prediction.md)). In a pool of one tier nothing is done."),
+      Setting(
+        path: "prediction.fastTierShare", kind: .integer(\.prediction.fastTierShare, 1...90),
+        summary:
+          "What these shadows may take of the fast tier, in percent. They never take the last 5 % of a store."
+      ),
+      Setting(
+        path: "prediction.memoryBytes", kind: .size(\.prediction.memoryBytes, 16 << 20...64 << 30),
+        summary:
+          "Memory for what is known of the accesses to all volumes; one takes an eighth at most. Volumes for "
+          + "which none is left are not predicted."),
     ]
   }
 }

@@ -11,6 +11,9 @@ final class MoveJob: Sendable {
     case promotion
     /// A store is to be emptied.
     case evacuation
+    /// Reads are foreseen, or come already: worth something only at once. Has its own bound of moves in
+    /// flight.
+    case prediction
     /// A person waits for it.
     case request
     /// Copies are fewer, or lack more, than the volume wants.
@@ -113,6 +116,7 @@ final class MoveJob: Sendable {
   }
 
   func ended(_ end: MoveCourse.End, bytes: UInt64, of move: Move) {
+    plan.ended(move, end, bytes: bytes)
     let now = MonotonicClock.nanoseconds()
     state.withLock { state in
       state.progress.bytes += bytes
@@ -136,8 +140,9 @@ final class MoveJob: Sendable {
   }
 
   /// Moves that were planned, but whose volume is about to go.
-  func skip(_ count: Int) {
-    state.withLock { $0.progress.skipped += count }
+  func skip(_ moves: [Move]) {
+    for move in moves { plan.ended(move, .cancelled, bytes: 0) }
+    state.withLock { $0.progress.skipped += moves.count }
   }
 
   func cancel() {

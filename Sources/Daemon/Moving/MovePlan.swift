@@ -20,6 +20,13 @@ protocol MovePlan: AnyObject, Sendable {
   var triesAgain: Bool { get }
   /// The next moves. Called by one task at a time.
   func next() -> PlannedMoves
+  /// A move that it has handed out is over, or was not begun: its volume is about to go. Any thread.
+  func ended(_ move: Move, _ end: MoveCourse.End, bytes: UInt64)
   /// Bytes of extents that are still to be moved, as far as is known.
   func leftBytes(after progress: MoveJob.Progress) -> UInt64?
+}
+
+extension MovePlan {
+  /// Most plans look at the maps again.
+  func ended(_ move: Move, _ end: MoveCourse.End, bytes: UInt64) {}
 }

@@ -30,6 +30,8 @@ final class Mover: Sendable {
     var task: Task<Void, Never>?
 
     var runningCount: Int { running.values.reduce(0, +) }
+    /// Likewise without those that have a bound of their own.
+    var boundCount: Int { runningCount - (running[Mover.predictionNumber] ?? 0) }
   }
 
   /// Jobs that have ended are remembered so long, for people who ask.
@@ -46,15 +48,26 @@ final class Mover: Sendable {
   /// to be done without.
   private static let promotionsInFlight = 2
 
+  /// Moves of prediction that are under way at a time, beyond `moves.inFlight`: what is foreseen is worth
+  /// nothing once it has come.
+  private static let predictionsInFlight = 8
+  private static let predictionNumber = -1
+
   /// Looks after the copies that volumes want, for ever; not among `jobs`.
   let protection: MoveJob
+  /// Shadows ahead of reads; nil if nobody predicts. Not among `jobs` either.
+  let prediction: MoveJob?
   let hands: MoveHands
   private let inFlightMax: Int
   private let state = Mutex(State())
   private let log = Log("mover")
 
-  init(_ pool: Pool, _ settings: Configuration.Moves) {
+  /// - Parameter prediction: where the moves of prediction come from; nil if nobody predicts.
+  init(_ pool: Pool, _ settings: Configuration.Moves, prediction plan: (any MovePlan)? = nil) {
     hands = MoveHands(pool, settings)
+    prediction = plan.map { plan in
+      MoveJob(number: Self.predictionNumber, "shadows ahead of reads", .prediction, plan: plan)
+    }
     protection = MoveJob(
       number: 0, "keep the copies that volumes want", .protection, plan: ProtectionPlan(hands.view))
     inFlightMax = settings.inFlight
@@ -249,16 +262,16 @@ final class Mover: Sendable {
 
   /// The most urgent move that can be begun now.
   private func nextMove() -> Next {
-    let (jobs, runningCount, isTurned) = state.withLock { state in
-      (state.jobs, state.runningCount, state.turn % Self.turns == Self.turns - 1)
+    let (jobs, isTurned) = state.withLock { state in
+      (state.jobs, state.turn % Self.turns == Self.turns - 1)
     }
-    if runningCount >= inFlightMax + Self.promotionsInFlight { return .none }
-    var order = jobs.filter { $0.progress.endedNanoseconds == nil }.sorted { $0.priority < $1.priority }
+    var order = jobs.filter { $0.progress.endedNanoseconds == nil }
+    if let prediction { order.append(prediction) }
+    order.sort { $0.priority < $1.priority }
     order.append(protection)
     if isTurned { order.reverse() }
     var isLooking = false
-    for job in order {
-      if runningCount >= inFlightMax && job.priority != .promotion { continue }
+    for job in order where hasRoom(for: job) {
       if let move = takeMove(of: job) { return .move(job, move) }
       if hasWaiting(job) { continue }
       if job.isOver {
@@ -271,6 +284,17 @@ final class Mover: Sendable {
       if job.isOver { isLooking = true }
     }
     return isLooking ? .later : .none
+  }
+
+  /// Whether one more move of a job may be begun.
+  private func hasRoom(for job: MoveJob) -> Bool {
+    state.withLock { state in
+      switch job.priority {
+      case .prediction: state.running[job.number] ?? 0 < Self.predictionsInFlight
+      case .promotion: state.boundCount < inFlightMax + Self.promotionsInFlight
+      default: state.boundCount < inFlightMax
+      }
+    }
   }
 
   private func hasWaiting(_ job: MoveJob) -> Bool {
@@ -302,7 +326,7 @@ final class Mover: Sendable {
       }
       let kept = waiting.filter { state.excluded[$0.volume] == nil }
       if kept.count < waiting.count {
-        job.skip(waiting.count - kept.count)
+        job.skip(waiting.filter { state.excluded[$0.volume] != nil })
         state.waiting[job.number] = kept
       }
       guard let index = kept.firstIndex(where: { !state.busy.contains(ExtentKey($0)) }) else { return nil }

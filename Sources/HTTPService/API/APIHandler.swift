@@ -56,6 +56,12 @@ struct APIHandler: Sendable {
       return Self.created(scrub, at: "/v1/scrub")
     case ("DELETE", .scrub):
       return Self.success(try await control.stopScrub())
+    case ("POST", .hints):
+      let hint = try await control.addHint(HintRequest(json: try body(of: request)))
+      return Self.created(hint, at: "/v1/hints/\(hint.number)")
+    case ("DELETE", .hint(let number)):
+      try await control.deleteHint(number)
+      return HTTPResponse(status: 204)
     case ("DELETE", .store(let name)):
       try await control.removeStore(name: name)
       return HTTPResponse(status: 204)
@@ -106,6 +112,17 @@ struct APIHandler: Sendable {
       return Self.success(try await control.heatMap(volume: volume, spanSeconds: span))
     case .scrub:
       return Self.success(try await control.scrub())
+    case .prediction:
+      return Self.success(try await control.prediction())
+    case .why(let volume, let offset):
+      return Self.success(try await control.why(volume: volume, offset: offset))
+    case .hints:
+      return Self.success(try await control.hints())
+    case .hint(let number):
+      guard let hint = try await control.hints().hints.first(where: { $0.number == number }) else {
+        throw GnomonError(.notFound, "there is no hint \(number)")
+      }
+      return Self.success(hint)
     case .jobs:
       return Self.success(try await control.jobs())
     case .job(let number):

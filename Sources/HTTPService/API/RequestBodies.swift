@@ -108,6 +108,21 @@ extension ScrubRequest {
   }
 }
 
+extension HintRequest {
+  static let fields = ["volume", "offset", "length", "startSeconds", "seconds"]
+
+  /// Reads and checks the body of `POST /v1/hints`.
+  package init(json: JSONValue) throws(GnomonError) {
+    let fields = try JSONFields(json, allowed: Self.fields)
+    self.init(
+      volume: try fields.required("volume", fields.string("volume")),
+      offset: try fields.required("offset", fields.bytes("offset")),
+      length: try fields.required("length", fields.bytes("length")),
+      startSeconds: try fields.integer("startSeconds").map(Int64.init),
+      seconds: try fields.integer("seconds").map(Int64.init) ?? Self.secondsStandard)
+  }
+}
+
 extension MoveRequest {
   static let fields = ["kind", "volume", "extents", "store"]
 

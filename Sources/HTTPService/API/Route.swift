@@ -15,6 +15,10 @@ package enum Route: Sendable, Equatable {
   case load(LoadSubject)
   case forecast(LoadSubject)
   case heatMap(volume: String)
+  case prediction
+  case why(volume: String, offset: UInt64)
+  case hints
+  case hint(number: Int)
 
   /// Parses a path that is still percent-encoded; nil if it names nothing.
   package init?(path: String) {
@@ -36,6 +40,9 @@ package enum Route: Sendable, Equatable {
         self = .storeHealth(name: name)
       } else if parts.count == 5, let route = Self.load(of: name, in: collection, parts[4]) {
         self = route
+      } else if collection == "volumes", parts.count == 6, parts[4].elementsEqual("why".utf8) {
+        guard let text = PercentCoding.decode(parts[5]), let offset = UInt64(text) else { return nil }
+        self = .why(volume: name, offset: offset)
       } else {
         guard collection == "volumes", parts[4].elementsEqual("extents".utf8),
           let extents = parts.count == 6 ? PercentCoding.decode(parts[5]) : "all"
@@ -80,6 +87,8 @@ package enum Route: Sendable, Equatable {
     case "volumes": self = .volumes
     case "jobs": self = .jobs
     case "scrub": self = .scrub
+    case "prediction": self = .prediction
+    case "hints": self = .hints
     case "health": self = .health
     default: return nil
     }
@@ -92,6 +101,9 @@ package enum Route: Sendable, Equatable {
     case "jobs":
       guard let number = Int(name) else { return nil }
       self = .job(number: number)
+    case "hints":
+      guard let number = Int(name) else { return nil }
+      self = .hint(number: number)
     default: return nil
     }
   }
@@ -99,9 +111,10 @@ package enum Route: Sendable, Equatable {
   /// What can be done to it; HEAD goes wherever GET goes.
   package var methods: [String] {
     switch self {
-    case .pool, .status, .health, .storeHealth, .extents, .load, .forecast, .heatMap: ["GET", "HEAD"]
-    case .stores, .volumes, .jobs: ["GET", "HEAD", "POST"]
-    case .job: ["GET", "HEAD", "DELETE"]
+    case .pool, .status, .health, .storeHealth, .extents, .load, .forecast, .heatMap, .prediction, .why:
+      ["GET", "HEAD"]
+    case .stores, .volumes, .jobs, .hints: ["GET", "HEAD", "POST"]
+    case .job, .hint: ["GET", "HEAD", "DELETE"]
     case .scrub: ["GET", "HEAD", "POST", "DELETE"]
     case .store, .volume: ["GET", "HEAD", "PATCH", "DELETE"]
     }

@@ -147,6 +147,31 @@ public struct APIClient: Sendable {
     try call("DELETE", "/v1/scrub")
   }
 
+  /// See `ControlPlane.prediction`.
+  public func prediction() throws(GnomonError) -> PredictionInfo {
+    try call("GET", "/v1/prediction")
+  }
+
+  /// See `ControlPlane.why`.
+  public func why(volume name: String, offset: UInt64) throws(GnomonError) -> WhyInfo {
+    try call("GET", "/v1/volumes/" + PercentCoding.encode(name) + "/why/\(offset)")
+  }
+
+  /// See `ControlPlane.hints`.
+  public func hints() throws(GnomonError) -> HintList {
+    try call("GET", "/v1/hints")
+  }
+
+  /// See `ControlPlane.addHint`.
+  public func addHint(_ request: HintRequest) throws(GnomonError) -> HintInfo {
+    try call("POST", "/v1/hints", body: JSONText.encode(request))
+  }
+
+  /// See `ControlPlane.deleteHint`.
+  public func deleteHint(_ number: Int) throws(GnomonError) {
+    _ = try perform("DELETE", "/v1/hints/\(number)")
+  }
+
   /// See `ControlPlane.deleteVolume`.
   public func deleteVolume(name: String) throws(GnomonError) {
     _ = try perform("DELETE", "/v1/volumes/" + PercentCoding.encode(name))

@@ -46,6 +46,11 @@ struct CopyLedger: Sendable {
     balance -= copyCost
   }
 
+  /// A copy that was booked has not been made.
+  mutating func refundCopy() {
+    balance = min(balance + copyCost, 0)
+  }
+
   /// Whether a copy that is expected to pay may be made.
   mutating func grantCopy() -> Bool {
     if balance > -credit { return true }

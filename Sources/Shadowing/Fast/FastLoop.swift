@@ -25,6 +25,19 @@ public struct FastLoop: Sendable {
     public var extent: UInt32
     /// The extent whose copy is dropped for it.
     public var displaced: UInt32?
+    /// Why.
+    public var cause: Cause
+    /// The requests that it is expected to spare the slow tier, as far as they matter: one and a half times
+    /// what it costs, at most.
+    public var expectedRequests: Float
+  }
+
+  /// What led to a copy.
+  public enum Cause: Sendable, Equatable {
+    /// The extent was touched.
+    case touched
+    /// It may be touched next.
+    case foreseen(HeatForecaster.Candidate.Reason)
   }
 
   /// How copies to the fast tier are weighed.
@@ -52,13 +65,13 @@ public struct FastLoop: Sendable {
   /// The extents on the tier or on their way.
   public private(set) var tier: FastTier
   private var forecaster: HeatForecaster
-  private let settings: Settings
+  private var settings: Settings
   private var ledger: CopyLedger
   private var request: UInt32 = 0
   /// Whether all extents of the request so far were on the tier, their copies complete.
   private var isServed = false
-  /// Extents of the volume: nothing is fetched beyond its end.
-  private let extentCount: UInt32
+  /// Extents of the volume: nothing is fetched beyond its end, and nothing beyond it may be touched.
+  public var extentCount: UInt32
 
   /// From which payoff on an extent is copied; and one that follows.
   private static let admitFrom: Float = 0.6
@@ -88,6 +101,15 @@ public struct FastLoop: Sendable {
   /// Bytes that the forecaster has in use.
   public var forecasterBytes: Int { forecaster.bytes }
 
+  /// Bytes that all of it takes, from the initializer on.
+  public var bytes: Int { forecaster.bytes + tier.bytes }
+
+  /// How long a copy takes, in microseconds.
+  public var copyMicroseconds: UInt64 {
+    get { settings.copyMicroseconds }
+    set { settings.copyMicroseconds = newValue }
+  }
+
   /// A request begins; its touches follow.
   public mutating func beginRequest() {
     request &+= 1
@@ -98,29 +120,38 @@ public struct FastLoop: Sendable {
 
   /// Decides on one touch of the request that is under way.
   ///
-  /// - Parameter isLast: whether it is the last extent that the request touches.
-  public mutating func touch(_ access: ExtentAccess, isLast: Bool) -> Decision {
+  /// - Parameters:
+  ///   - isLast: whether it is the last extent that the request touches.
+  ///   - mayFetch: whether an extent is worth fetching ahead, as far as the caller knows: not if the slow
+  ///     tier does not have it.
+  public mutating func touch(
+    _ access: ExtentAccess, isLast: Bool, mayFetch: (UInt32) -> Bool = { _ in true }
+  ) -> Decision {
     let payoff = forecaster.touch(access)
     var decision = Decision()
     let isFinished = payoff < Self.finishedUpTo
-    if let ready = tier.touch(access.extent, request: request, isFinished: isFinished) {
+    if let ready = tier.touch(
+      access.extent, request: request, at: access.microseconds, isFinished: isFinished)
+    {
       isServed = isServed && ready <= access.microseconds
     } else {
       isServed = false
       if payoff > Self.admitFrom, ledger.grantCopy() {
-        decision.admission = promote(access.extent, at: access.microseconds)
+        decision.admission = promote(access.extent, .touched, payoff, at: access.microseconds)
       }
     }
     if isLast {
-      decision.ahead = runAhead(of: access)
+      decision.ahead = runAhead(of: access, mayFetch)
       if isServed { ledger.addHit() }
     }
     return decision
   }
 
   /// Fetches what the request's stream will touch next, if it is missing and worth it.
-  private mutating func runAhead(of access: ExtentAccess) -> Promotion? {
-    if let candidate = forecaster.strided, let promotion = fetch(candidate, at: access.microseconds) {
+  private mutating func runAhead(of access: ExtentAccess, _ mayFetch: (UInt32) -> Bool) -> Promotion? {
+    if let candidate = forecaster.strided, mayFetch(candidate.extent),
+      let promotion = fetch(candidate, at: access.microseconds)
+    {
       return promotion
     }
     // The next extents of a run, near enough that their copies must begin now; the first that is missing.
@@ -134,29 +165,67 @@ public struct FastLoop: Sendable {
         return nil
       }
       let next = access.extent + UInt32(distance)
-      if tier.contains(next) { continue }
+      if tier.contains(next) || !mayFetch(next) { continue }
       return fetch(.init(extent: next, reason: .run(distance: distance)), at: access.microseconds)
     }
     return nil
   }
 
   private mutating func fetch(_ candidate: HeatForecaster.Candidate, at microseconds: UInt64) -> Promotion? {
-    guard candidate.extent < extentCount, !tier.contains(candidate.extent),
-      forecaster.payoff(of: candidate, microseconds: microseconds) > Self.aheadFrom, ledger.grantCopy()
-    else { return nil }
-    return promote(candidate.extent, at: microseconds)
+    guard candidate.extent < extentCount, !tier.contains(candidate.extent) else { return nil }
+    let payoff = forecaster.payoff(of: candidate, microseconds: microseconds)
+    guard payoff > Self.aheadFrom, ledger.grantCopy() else { return nil }
+    return promote(candidate.extent, .foreseen(candidate.reason), payoff, at: microseconds)
   }
 
-  private mutating func promote(_ extent: UInt32, at microseconds: UInt64) -> Promotion {
+  private mutating func promote(
+    _ extent: UInt32, _ cause: Cause, _ payoff: Float, at microseconds: UInt64
+  ) -> Promotion {
     ledger.addCopy()
     let departure = tier.add(
-      extent, request: request, readyMicroseconds: microseconds + settings.copyMicroseconds)
-    if let idle = departure?.idleRequests {
-      // The time that what was left alone has stayed; smoothed over about half a turnover of the tier.
-      let capacity = Float(tier.capacity)
-      let change = max(Float(idle), capacity) - forecaster.residency
-      forecaster.residency += change * min(0.05, 2 / capacity)
-    }
-    return Promotion(extent: extent, displaced: departure?.extent)
+      extent, request: request, at: microseconds,
+      readyMicroseconds: microseconds + settings.copyMicroseconds)
+    if let idle = departure?.idleRequests { learnResidency(idleRequests: idle) }
+    return Promotion(
+      extent: extent, displaced: departure?.extent, cause: cause,
+      expectedRequests: payoff * 1.5 * settings.copyCost)
+  }
+
+  /// What was left alone for so long has left.
+  private mutating func learnResidency(idleRequests: UInt32) {
+    // Smoothed over about half a turnover of the tier.
+    let capacity = Float(tier.count)
+    let change = max(Float(idleRequests), capacity) - forecaster.residency
+    forecaster.residency += change * min(0.05, 2 / capacity)
+  }
+
+  // MARK: What the caller knows better
+
+  /// The copy of an extent is gone, or is not made.
+  ///
+  /// - Parameter isRefunded: it was decided upon, and has cost nothing.
+  public mutating func forget(_ extent: UInt32, isRefunded: Bool = false) {
+    tier.remove(extent)
+    if isRefunded { ledger.refundCopy() }
+  }
+
+  /// The tier has less room than was thought: the extent that is the next to leave goes.
+  public mutating func dropNext() -> UInt32? {
+    guard let departure = tier.next else { return nil }
+    if let idle = departure.idleRequests(at: request) { learnResidency(idleRequests: idle) }
+    tier.remove(departure.extent)
+    return departure.extent
+  }
+
+  /// An extent has, or is to have, a copy that was not decided upon here. It stays as long as others would;
+  /// what it costs is not booked as a wrong forecast.
+  ///
+  /// - Returns: the extent whose copy is dropped for it.
+  public mutating func place(_ extent: UInt32, at microseconds: UInt64) -> UInt32? {
+    guard extent < extentCount else { return nil }
+    if tier.touch(extent, request: request, at: microseconds, isFinished: false) != nil { return nil }
+    return tier.add(
+      extent, request: request, at: microseconds,
+      readyMicroseconds: microseconds + settings.copyMicroseconds)?.extent
   }
 }

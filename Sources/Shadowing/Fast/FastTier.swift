@@ -18,6 +18,8 @@ public struct FastTier: Sendable {
     var lastRequest: UInt32 = 0
     /// When its copy is complete.
     var readyMicroseconds: UInt64 = 0
+    /// When it was touched last.
+    var touchedMicroseconds: UInt64 = 0
     /// Whether it was put at the end before its time.
     var isFinished = false
   }
@@ -53,10 +55,12 @@ public struct FastTier: Sendable {
 
   /// Puts an extent on the tier that is not there.
   ///
-  /// - Parameter readyMicroseconds: when its copy is complete.
+  /// - Parameters:
+  ///   - microseconds: now.
+  ///   - readyMicroseconds: when its copy is complete.
   /// - Returns: what had to leave for it.
   public mutating func add(
-    _ extent: UInt32, request: UInt32, readyMicroseconds: UInt64
+    _ extent: UInt32, request: UInt32, at microseconds: UInt64, readyMicroseconds: UInt64
   ) -> Departure? {
     var departure: Departure?
     var slot = Int32(count)
@@ -71,7 +75,8 @@ public struct FastTier: Sendable {
       count += 1
     }
     entries[Int(slot)] = Entry(
-      extent: extent, lastRequest: request, readyMicroseconds: readyMicroseconds)
+      extent: extent, lastRequest: request, readyMicroseconds: readyMicroseconds,
+      touchedMicroseconds: microseconds)
     _ = index.add(extent, slot)
     linkNewest(slot)
     return departure
@@ -81,10 +86,13 @@ public struct FastTier: Sendable {
   ///
   /// - Parameter isFinished: it is not expected to be touched again.
   /// - Returns: when its copy is or was complete; nil if it is not on the tier.
-  public mutating func touch(_ extent: UInt32, request: UInt32, isFinished: Bool) -> UInt64? {
+  public mutating func touch(
+    _ extent: UInt32, request: UInt32, at microseconds: UInt64, isFinished: Bool
+  ) -> UInt64? {
     guard let place = index.place(of: extent) else { return nil }
     let slot = index[place]
     entries[Int(slot)].lastRequest = request
+    entries[Int(slot)].touchedMicroseconds = microseconds
     entries[Int(slot)].isFinished = isFinished
     if isFinished {
       if slot != oldest {
@@ -97,6 +105,52 @@ public struct FastTier: Sendable {
     }
     return entries[Int(slot)].readyMicroseconds
   }
+
+  /// An extent that will leave.
+  public struct Candidate: Sendable, Equatable {
+    /// Its number.
+    public var extent: UInt32
+    /// When it was touched last; 0 if it leaves before its time.
+    public var touchedMicroseconds: UInt64
+    /// The request that touched it last.
+    var lastRequest: UInt32
+
+    /// The requests since it was touched last; nil if it leaves before its time.
+    func idleRequests(at request: UInt32) -> UInt32? {
+      touchedMicroseconds == 0 ? nil : request &- lastRequest
+    }
+  }
+
+  /// The next to leave; nil of an empty tier.
+  public var next: Candidate? {
+    guard oldest >= 0 else { return nil }
+    let entry = entries[Int(oldest)]
+    return Candidate(
+      extent: entry.extent, touchedMicroseconds: entry.isFinished ? 0 : entry.touchedMicroseconds,
+      lastRequest: entry.lastRequest)
+  }
+
+  /// Takes an extent off the tier; does nothing if it is not there.
+  public mutating func remove(_ extent: UInt32) {
+    guard let place = index.place(of: extent) else { return }
+    let slot = index[place]
+    unlink(slot)
+    index.remove(at: place)
+    count -= 1
+    if Int(slot) != count { move(Int32(count), to: slot) }
+  }
+
+  /// Has an entry take a vacant place, so that those in use are the first.
+  private mutating func move(_ slot: Int32, to vacant: Int32) {
+    let entry = entries[Int(slot)]
+    entries[Int(vacant)] = entry
+    if entry.newer >= 0 { entries[Int(entry.newer)].older = vacant } else { newest = vacant }
+    if entry.older >= 0 { entries[Int(entry.older)].newer = vacant } else { oldest = vacant }
+    if let place = index.place(of: entry.extent) { index[place] = vacant }
+  }
+
+  /// Bytes that it takes, from the initializer on.
+  var bytes: Int { index.bytes + entries.count * MemoryLayout<Entry>.stride }
 
   private mutating func unlink(_ slot: Int32) {
     let entry = entries[Int(slot)]

@@ -10,7 +10,8 @@ struct Command: Sendable {
   /// All commands, in the order of the help.
   static let all: [Command] =
     [serve] + poolCommands + storeCommands + volumeCommands + moveCommands + jobCommands + scrubCommands
-    + loadCommands + [health, check, replay, status, version, help]
+    + loadCommands + predictionCommands + hintCommands
+    + [health, check, replay, status, version, help]
 }
 
 /// What a command works with besides its arguments.

@@ -117,7 +117,8 @@ extension Command {
 
   // MARK: Arguments
 
-  private static func span(_ option: OptionSpec, _ run: Invocation) throws(UsageError) -> UInt64? {
+  /// A length of time that an option says; nil if it is left out.
+  static func span(_ option: OptionSpec, _ run: Invocation) throws(UsageError) -> UInt64? {
     guard let text = run.arguments.value(option) else { return nil }
     guard let span = TimeSpan(parsing: text), span.seconds > 0 else {
       throw UsageError(message: "wrong --\(option.name) '\(text)'", remedy: TimeSpan.hint, command: run.spec)

@@ -1,0 +1,123 @@
+import ExtentMap
+import Primitives
+import Redirection
+import Shadowing
+import Synchronization
+
+/// What prediction looks at now and then: stores, volumes, and how much it may take.
+extension PredictionLoop {
+  /// What the extents of one volume may take of the memory for all: an eighth.
+  private static let volumeShare = 8
+  /// Bytes of a record, see `FastLoop`.
+  private static let recordBytes = 64
+  /// Fewer records are not worth having.
+  private static let recordsMin = 1 << 10
+
+  func survey() {
+    candidates = view.stores
+    let fast = FastStores(candidates)
+    if fast != self.fast {
+      let old = self.fast
+      self.fast = fast
+      if old.tier != nil { leaveTier(old) }
+      known = [:]
+      shareBytes = 0
+    }
+    meetVolumes()
+    allow()
+    keepWithinAllowance()
+    let again = retries
+    retries = []
+    for key in again { retry(key) }
+  }
+
+  /// How much shadows may take.
+  private func allow() {
+    let extentBytes = known.values.map(\.extentBytes).max() ?? 0
+    let allowance = ShadowAllowance(share: Double(settings.fastTierShare) / 100)
+    let stores = candidates.filter { fast.contains($0.id) }
+    headroomBytes = [:]
+    for store in stores {
+      headroomBytes[store.id] = allowance.headroomBytes(in: store, extentBytes: extentBytes)
+    }
+    shareBytes = allowance.shareBytes(in: stores)
+    let ownBytes = volumes.values.reduce(0) { $0 + $1.ownBytes }
+    allowedBytes = allowance.bytes(in: stores, ownBytes: ownBytes, extentBytes: extentBytes)
+  }
+
+  /// The stores that shadows belong in are others now.
+  private func leaveTier(_ old: FastStores) {
+    for prediction in volumes.values {
+      for (extent, shadow) in prediction.own where !fast.contains(shadow.store) {
+        prediction.loop.forget(extent)
+        giveUp(extent, prediction, .otherTier)
+      }
+    }
+  }
+
+  private func retry(_ key: ExtentKey) {
+    let extent = UInt32(truncatingIfNeeded: key.extent)
+    guard let prediction = volumes[key.volume], prediction[extent]?.state == .leaving else { return }
+    prediction[extent]?.state = .synced
+    giveUp(extent, prediction, .displaced)
+  }
+
+  // MARK: Volumes
+
+  private func meetVolumes() {
+    let present = Dictionary(uniqueKeysWithValues: view.volumes.map { ($0.id, $0) })
+    for (id, volume) in known where present[id] !== volume {
+      known[id] = nil
+      if volumes[id]?.volume === volume { volumes[id] = nil }
+      volumesWithout.remove(id)
+    }
+    for (id, volume) in present {
+      if let prediction = volumes[id] {
+        prediction.loop.extentCount = UInt32(clamping: volume.map.extentCount)
+      }
+      if known[id] == nil {
+        known[id] = volume
+        if fast.tier != nil { adoptShadows(of: volume) }
+      }
+    }
+  }
+
+  /// Shadows on the fast tier that the volume does not want were made by prediction when the pool was served
+  /// last: nobody else makes any there that he does not ask for, and who asked is not remembered.
+  private func adoptShadows(of volume: Volume) {
+    let mapView = volume.map.view
+    let rules = PlanningView.rules(for: volume, candidates)
+    if shareBytes == 0 { allow() }
+    for extent in 0..<min(volume.map.extentCount, UInt64(UInt32.max)) {
+      let entry = mapView.entry(extent)
+      guard entry.isShadowed, entry.isMapped, !fast.contains(entry.store),
+        let copies = ExtentCopies(mapView, extent),
+        let store = rules.spareShadow(copies, in: fast.stores), let prediction = prediction(of: volume),
+        prediction[UInt32(extent)] == nil
+      else { continue }
+      counts.adopted += 1
+      prediction[UInt32(extent)] = OwnShadow(state: .synced, store: store, sinceMicroseconds: 0)
+      if let displaced = prediction.loop.place(UInt32(extent), at: 0) {
+        giveUp(displaced, prediction, .displaced)
+      }
+    }
+  }
+
+  /// What is known of a volume, from now on if it was nothing; nil if there is no memory for it.
+  func prediction(of volume: Volume) -> VolumePrediction? {
+    if let prediction = volumes[volume.id] { return prediction }
+    guard !volumesWithout.contains(volume.id), fast.tier != nil else { return nil }
+    let used = volumes.values.reduce(0) { $0 + $1.bytes }
+    let records = min(
+      Int(settings.memoryBytes) / Self.volumeShare / Self.recordBytes, Int(clamping: volume.map.extentCount))
+    let capacity = Int(clamping: shareBytes / volume.extentBytes)
+    let prediction = VolumePrediction(
+      volume, capacity: capacity, recordsMax: max(records, Self.recordsMin))
+    guard volumes.isEmpty || used + prediction.bytes <= Int(settings.memoryBytes) else {
+      volumesWithout.insert(volume.id)
+      return nil
+    }
+    volumes[volume.id] = prediction
+    return prediction
+  }
+}
