@@ -127,8 +127,7 @@ extension Redirector {
   }
 
   /// Whether one copy is better read than another: not one that is away, has failed or is sat out, rather
-  /// one that has not just missed a deadline or does so still, then the one that is expected to be faster, or
-  /// else of the faster tier.
+  /// one that has nothing overdue, then the one that is expected to be faster, or else of the faster tier.
   private func isBetter(_ copy: MapEntry, than other: MapEntry) -> Bool {
     let (away, otherAway) = (shared.stores.isAway(copy.store), shared.stores.isAway(other.store))
     if away != otherAway { return otherAway }
@@ -137,8 +136,6 @@ extension Redirector {
     let (isOut, isOtherOut) = (shared.stores.isSatOut(copy.store), shared.stores.isSatOut(other.store))
     if isOut != isOtherOut { return isOtherOut }
     let (pace, otherPace) = (readPaces[Int(copy.store.rawValue)], readPaces[Int(other.store.rawValue)])
-    let (suspect, otherSuspect) = (pace.isSuspect(at: now), otherPace.isSuspect(at: now))
-    if suspect != otherSuspect { return otherSuspect }
     if (pace.overdue > 0) != (otherPace.overdue > 0) { return otherPace.overdue > 0 }
     let (expected, otherExpected) = (pace.expected(at: now), otherPace.expected(at: now))
     if expected != otherExpected { return expected < otherExpected }

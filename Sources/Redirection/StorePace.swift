@@ -37,6 +37,8 @@ struct StorePace {
   /// When the last one ended in time.
   private var lastEnded: UInt64 = 0
   private var suspectUntil: UInt64 = 0
+  /// How long the overdue operation took that it is suspected for.
+  private var suspectedNanoseconds: UInt64 = 0
   private var suspicions: UInt64 = 0
   /// Operations in a row that were not overdue.
   private var punctual = 0
@@ -70,10 +72,12 @@ struct StorePace {
   static func shares(ofBytes length: UInt64) -> UInt64 { max(1, (length + 65_535) >> 16) }
 
   /// Nanoseconds that one more operation is expected to take. A store of which nothing is known yet is tried
-  /// by one operation.
+  /// by one operation. One that was late a moment ago may be so again: it is as good as others that always
+  /// take that long.
   func expected(at now: UInt64) -> UInt64 {
     guard latency > 0 else { return inFlight == 0 ? 0 : .max }
-    return faded(at: now) * UInt64(inFlight + 1)
+    let average = faded(at: now) * UInt64(inFlight + 1)
+    return now < suspectUntil ? max(average, suspectedNanoseconds) : average
   }
 
   /// The average, made smaller the longer nothing was heard of the store: half after about a second, a tenth
@@ -84,8 +88,8 @@ struct StorePace {
     return (latency << 10) / (1024 + (now - min(now, lastEnded)) >> 20)
   }
 
-  /// Whether others are preferred: something is overdue, or was until a moment ago. A store that hangs is not
-  /// tried again before it has answered; one that was late by the machine's noise is soon.
+  /// Whether something is overdue, or was until a moment ago. A store that hangs is not tried again before it
+  /// has answered; one that was late by the machine's noise is soon.
   func isSuspect(at now: UInt64) -> Bool { overdue > 0 || now < suspectUntil }
 
   mutating func began() {
@@ -138,6 +142,7 @@ struct StorePace {
     overdue -= 1
     let least = min(nanoseconds, Self.suspicionMax) * Self.suspicion
     let span = min(least << (max(suspicions, 1) - 1), Self.suspicionMax)
+    suspectedNanoseconds = now < suspectUntil ? max(suspectedNanoseconds, nanoseconds) : nanoseconds
     suspectUntil = max(suspectUntil, now + span)
   }
 }

@@ -45,6 +45,18 @@ private let second: UInt64 = 1_000_000_000
     #expect(!pace.isSuspect(at: now + 24 * millisecond))
   }
 
+  /// A disk that was late by five milliseconds is still better than one that always takes twenty.
+  @Test func whoWasLateIsExpectedToTakeAsLongAgain() {
+    var now = second
+    var pace = Self.used(at: &now)
+    Self.late(&pace, by: 5 * millisecond, at: &now)
+    #expect(pace.expected(at: now) == 5 * millisecond)
+    Self.late(&pace, by: 3 * millisecond, at: &now)
+    #expect(pace.expected(at: now) == 5 * millisecond)
+    while pace.isSuspect(at: now) { now += millisecond }
+    #expect(pace.expected(at: now) <= 100_000)
+  }
+
   @Test func whoIsLateAgainAndAgainIsLeftAloneForLonger() {
     var now = second
     var pace = Self.used(at: &now)
