@@ -136,8 +136,11 @@ extension PredictionLoop {
   // MARK: Moves that are over
 
   /// Takes notice of what the mover has done.
-  func takeEnded() {
-    for ended in plan.takeEnded() {
+  ///
+  /// - Returns: whether that is anything.
+  func takeEnded() -> Bool {
+    let moves = plan.takeEnded()
+    for ended in moves {
       let extent = UInt32(truncatingIfNeeded: ended.move.extent)
       guard let prediction = volumes[ended.move.volume], let shadow = prediction[extent] else { continue }
       if ended.move.kind == .drop {
@@ -149,6 +152,7 @@ extension PredictionLoop {
         copyEnded(ended, extent, shadow, prediction)
       }
     }
+    return !moves.isEmpty
   }
 
   private func copyEnded(

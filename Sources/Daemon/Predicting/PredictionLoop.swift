@@ -47,9 +47,11 @@ final class PredictionLoop {
   private var nextHintsNanoseconds: UInt64 = 0
   private var touched: [UInt32] = []
 
-  /// How long it sleeps: after something came, and at most.
+  /// How long it sleeps: after something came, at most in the second after that, and while nothing happens.
   private static let pauseMilliseconds: Int32 = 1
   private static let pauseMillisecondsMax: Int32 = 4
+  private static let idlePauseMilliseconds: Int32 = 32
+  private static let idleAfterTurns = 250
   /// How often it looks at stores, volumes and hints.
   private static let surveyNanoseconds: UInt64 = 100_000_000
   private static let hintsNanoseconds: UInt64 = 1_000_000_000
@@ -75,17 +77,19 @@ final class PredictionLoop {
   /// Predicts until somebody raises `stop`.
   func run() {
     var pause = Self.pauseMilliseconds
+    var idleTurns = 0
     while true {
-      let records = drain.take()
-      turn(records, at: MonotonicClock.nanoseconds())
-      // So that an access after a pause waits no longer than about as long as the pause was.
-      pause = records.isEmpty ? min(2 * pause, Self.pauseMillisecondsMax) : Self.pauseMilliseconds
-      if stop.wait(milliseconds: pause) { return }
+      let isBusy = turn(drain.take(), at: MonotonicClock.nanoseconds())
+      idleTurns = isBusy ? 0 : idleTurns + 1
+      pause = isBusy ? Self.pauseMilliseconds : min(2 * pause, Self.pauseMillisecondsMax)
+      let isIdle = idleTurns > Self.idleAfterTurns
+      if stop.wait(milliseconds: isIdle ? Self.idlePauseMilliseconds : pause) { return }
     }
   }
 
-  private func turn(_ records: [AccessRecord], at now: UInt64) {
-    takeEnded()
+  /// - Returns: whether anything has happened.
+  private func turn(_ records: [AccessRecord], at now: UInt64) -> Bool {
+    let hasEnded = takeEnded()
     if now >= nextSurveyNanoseconds {
       nextSurveyNanoseconds = now + Self.surveyNanoseconds
       survey()
@@ -99,10 +103,12 @@ final class PredictionLoop {
       for record in records { observe(record, at: now) }
       prefetch(at: now)
     }
+    let isBusy = !records.isEmpty || hasEnded || hasOffered
     if hasOffered {
       hasOffered = false
       wakeMover()
     }
+    return isBusy
   }
 
   // MARK: Accesses
