@@ -32,7 +32,8 @@ public struct ShadowEntry: RawRepresentable, Hashable, Sendable {
 /// word  content
 ///  0–2  the shadows (ShadowEntry), 0 where there is none
 ///  3–5  what each of them lacks: bit k for the k-th 64th of the extent
-///    6  activity: bit 0 active, bit 1 on its way to be active, bit 2 written to since the last sweep
+///    6  activity: bit 0 active, bit 1 on its way to be active, bit 2 written to since the last sweep,
+///       bit 3 written to since it is active
 ///    7  zero
 /// ```
 ///
@@ -52,6 +53,7 @@ public struct ShadowLine: BitwiseCopyable, @unchecked Sendable {
   @usableFromInline static let activeBit: UInt64 = 1
   @usableFromInline static let activatingBit: UInt64 = 2
   @usableFromInline static let touchedBit: UInt64 = 4
+  @usableFromInline static let alteredBit: UInt64 = 8
 
   @usableFromInline
   init(_ words: UnsafeMutablePointer<Atomic<UInt64>>) {
@@ -135,19 +137,20 @@ public struct ShadowLine: BitwiseCopyable, @unchecked Sendable {
   /// shared.
   @inlinable
   public func touch() {
-    if activity & Self.touchedBit == 0 { setActivity(Self.touchedBit) }
+    let bits = Self.touchedBit | Self.alteredBit
+    if activity & bits != bits { setActivity(bits) }
   }
 
   /// The commit that says so is on its way.
   public func beginActivity() { setActivity(Self.activatingBit) }
 
-  /// The extent is written to as if the catalog knew already: unless it comes to know, the extent is not
-  /// there.
-  public func countAsActive() { setActivity(Self.activeBit | Self.touchedBit) }
+  /// The extent is active, and may have been written to: the catalog said so when it was loaded, or, of a new
+  /// extent, will say so in the commit without which it is not there.
+  public func countAsActive() { setActivity(Self.activeBit | Self.touchedBit | Self.alteredBit) }
 
-  /// The catalog knows that copies may differ: from the commit that says so on, or as it was loaded.
+  /// The catalog knows that copies may differ from now on.
   public func becomeActive() {
-    countAsActive()
+    setActivity(Self.activeBit | Self.touchedBit)
     _ = unsafe words[Self.activityIndex].bitwiseAnd(~Self.activatingBit, ordering: .sequentiallyConsistent)
   }
 
@@ -158,6 +161,9 @@ public struct ShadowLine: BitwiseCopyable, @unchecked Sendable {
 
   /// Whether there were writes since `takeTouched`.
   public var isTouched: Bool { activity & Self.touchedBit != 0 }
+
+  /// Whether there were writes since it became active. If not, its copies are as durable as they were at rest.
+  public var isAltered: Bool { activity & Self.alteredBit != 0 }
 
   /// Whether there were writes since this was asked last.
   public func takeTouched() -> Bool {

@@ -211,7 +211,8 @@ extension Redirector {
   }
 
   /// Another copy makes good for what a store fails to make durable, as long as there is another. Of an
-  /// active extent there may be none from now on: then the volume needs the store's next synchronization.
+  /// active extent there may be none from now on: then the volume needs the store's next synchronization, if
+  /// something has been written.
   ///
   /// That matters once a round does without the store; whoever has one do so looks at all active extents
   /// (`dropCopies(in:)`). Before, the copy may be filled again, and nobody has to wait for the store.
@@ -221,7 +222,7 @@ extension Redirector {
     if shared.changes.heir(line) != nil { return }
     // A write that has failed may have left something there as well.
     shared.stores.markDirty(entry.store)
-    if shared.stores.isDoneWithout(entry.store) && !Canary.forgetsLoneCopies.isOut {
+    if line.isAltered, shared.stores.isDoneWithout(entry.store), !Canary.forgetsLoneCopies.isOut {
       shared.stores.markDirty(entry.store, by: view.marks)
     }
   }

@@ -123,8 +123,10 @@ extension Redirector {
       let isComplete = line.missed(number) == 0
       open(index, extent, isComplete ? .done : .more)
     default:
+      let wasSynced = line.isSynced(number)
       shared.changes.dropShadow(number, line, extent, of: view)
-      guardLoneCopy(extent, of: view)
+      // One that was not has never made good for another.
+      if wasSynced { guardLoneCopy(extent, of: view) }
       open(index, extent, .done)
     }
   }

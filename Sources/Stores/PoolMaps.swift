@@ -124,7 +124,7 @@ extension PoolMaps.Volume {
       }
     }
     try withMemory { () throws(SystemError) in
-      for extent in activeExtents { try map.makeShadowLine(extent).becomeActive() }
+      for extent in activeExtents { try map.makeShadowLine(extent).countAsActive() }
     }
   }
 
