@@ -17,14 +17,12 @@ final class LoadWatcher: Sendable {
     var second = 0
     var loads = RecordedLoads()
     var secondsUntilSaved = LoadWatcher.saveSeconds
-    var isStopping = false
-    var nap: Task<Void, Never>?
-    var task: Task<Void, Never>?
   }
 
   private let pool: Pool
   private let file: Mutex<HistoryFile>
   private let state: Mutex<State>
+  private let looks = Recurrence()
   private let log = Log("load")
 
   /// What a crash loses of the history.
@@ -53,19 +51,12 @@ final class LoadWatcher: Sendable {
 
   /// Begins to record.
   func start() {
-    let task = Task { await run() }
-    state.withLock { $0.task = task }
+    looks.start { [self] in look() }
   }
 
   /// Records no more, keeps what there is, then calls back.
   func stop(_ done: @escaping @Sendable () -> Void) {
-    let task = state.withLock { state in
-      state.isStopping = true
-      state.nap?.cancel()
-      return state.task
-    }
-    Task {
-      await task?.value
+    looks.stop { [self] in
       // What came since the last second.
       record()
       save()
@@ -73,27 +64,18 @@ final class LoadWatcher: Sendable {
     }
   }
 
-  private func run() async {
-    while true {
-      record()
-      let isDue = state.withLock { state in
-        state.secondsUntilSaved -= 1
-        guard state.secondsUntilSaved <= 0 else { return false }
-        state.secondsUntilSaved = Self.saveSeconds
-        return true
-      }
-      // Not here: this must not wait for a disk.
-      if isDue { pool.controlThread.async { [self] in save() } }
-      // Up to the end of the second.
-      let milliseconds = state.withLock { 1000 - Int($0.clock.seconds * 1000) % 1000 }
-      let nap = Task<Void, Never> { try? await Task.sleep(for: .milliseconds(milliseconds)) }
-      let isStopping = state.withLock { state in
-        state.nap = nap
-        return state.isStopping
-      }
-      if isStopping { return nap.cancel() }
-      await nap.value
+  /// - Returns: milliseconds up to the end of the second.
+  private func look() -> Int {
+    record()
+    let (isDue, milliseconds) = state.withLock { state in
+      state.secondsUntilSaved -= 1
+      let isDue = state.secondsUntilSaved <= 0
+      if isDue { state.secondsUntilSaved = Self.saveSeconds }
+      return (isDue, 1000 - Int(state.clock.seconds * 1000) % 1000)
     }
+    // Not here: this must not wait for a disk.
+    if isDue { pool.controlThread.async { [self] in save() } }
+    return milliseconds
   }
 
   // MARK: Recording

@@ -17,9 +17,6 @@ final class HealthWatcher: Sendable {
     /// Its own clock: it stands still while the process does.
     var nanoseconds: UInt64 = 0
     var lastNanoseconds: UInt64?
-    var isStopping = false
-    var nap: Task<Void, Never>?
-    var task: Task<Void, Never>?
   }
 
   private let pool: Pool
@@ -29,6 +26,7 @@ final class HealthWatcher: Sendable {
   /// Whether anything is done; otherwise it only watches.
   let acts: Bool
   private let state: Mutex<State>
+  private let looks = Recurrence()
   private let log = Log("health")
 
   private static let intervalMilliseconds = 1000
@@ -45,35 +43,16 @@ final class HealthWatcher: Sendable {
 
   /// Begins to watch.
   func start() {
-    let task = Task { await run() }
-    state.withLock { $0.task = task }
+    looks.start { [self] in
+      tick(at: MonotonicClock.nanoseconds())
+      return Self.intervalMilliseconds
+    }
   }
 
   /// Watches no more and does no more; then calls back.
   func stop(_ done: @escaping @Sendable () -> Void) {
-    let task = state.withLock { state in
-      state.isStopping = true
-      state.nap?.cancel()
-      return state.task
-    }
     media?.stop()
-    Task {
-      await task?.value
-      done()
-    }
-  }
-
-  private func run() async {
-    while true {
-      tick(at: MonotonicClock.nanoseconds())
-      let nap = Task<Void, Never> { try? await Task.sleep(for: .milliseconds(Self.intervalMilliseconds)) }
-      let isStopping = state.withLock { state in
-        state.nap = nap
-        return state.isStopping
-      }
-      if isStopping { return nap.cancel() }
-      await nap.value
-    }
+    looks.stop(done)
   }
 
   // MARK: One look
