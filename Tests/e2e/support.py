@@ -71,6 +71,12 @@ def slow(function):
     return function
 
 
+def alone(function):
+    """Runs a case while no other is running: it says how long something takes, or keeps all processors busy."""
+    function.alone = True
+    return function
+
+
 def die_with_parent():
     """Between fork and exec: the child is killed when the case's process goes."""
     pr_set_pdeathsig = 1

@@ -8,7 +8,7 @@ import fio
 import nbdraw
 import uml
 from remotes import Server, Wire
-from support import BINARY, KiB, MiB, ROOT, PYTHON, each, eventually, limit, need, need_gnomon, pattern, slow
+from support import BINARY, KiB, MiB, ROOT, PYTHON, alone, each, eventually, limit, need, need_gnomon, pattern, slow
 
 SIZE = 32 * MiB
 FILTERS = ["--filter=error", "--filter=rate"]
@@ -121,6 +121,7 @@ def a_server_that_fails_again_and_again_is_not_noticed(case, fault):
     _suffer(case, fault, turns=25, lasting=2.0, between=1.5)
 
 
+@alone
 @limit(100)
 @each("delay", "stop")
 def reads_do_not_wait_for_a_store_that_is_slow_or_hangs(case, fault):
@@ -171,6 +172,7 @@ def a_store_that_returns_gets_what_it_lacks_and_no_more(case):
 
 # --- disks under stores in files
 
+@alone
 @limit(280)
 def failing_disks_are_not_noticed_by_who_has_a_shadow(case):
     need("dmsetup", "fio")
@@ -178,6 +180,7 @@ def failing_disks_are_not_noticed_by_who_has_a_shadow(case):
     uml.boot(case, "use_failing_disks", 1.0, seconds=260, modules=("dm-delay", "dm-flakey", "dm-dust"), disks=(160, 160))
 
 
+@alone
 @limit(280)
 def a_file_system_does_not_notice_failing_disks(case):
     need("dmsetup", "fio", "nbd-client", "mkfs.ext4")
@@ -198,6 +201,7 @@ def a_file_system_does_not_notice_disks_that_fail_for_long(case, kind):
 
 # --- the demonstration
 
+@alone
 @limit(120)
 def the_demonstration_shows_what_it_promises(case):
     need("nbdkit", "fio")

@@ -7,7 +7,7 @@ import time
 import verifier
 from nbdraw import Command
 from remotes import Server
-from support import EXTENT, KiB, MiB, eventually, limit, need, pattern
+from support import EXTENT, KiB, MiB, alone, eventually, limit, need, pattern
 
 SMALL = 64 * KiB
 # Times for tests; the scores are the usual ones. Noise is given its time, too.
@@ -116,6 +116,7 @@ class _Clients:
         self.reader.close()
 
 
+@alone
 @limit(240)
 def a_store_that_hangs_is_sat_out_and_returns(case):
     """The live copies lie in an export whose server is stopped; clients work on with their shadows in a file."""
@@ -155,6 +156,7 @@ def a_store_that_hangs_is_sat_out_and_returns(case):
     volume.verify(client, "on the store that has returned")
 
 
+@alone
 def a_store_that_returns_gets_what_it_missed_and_no_more(case):
     need("nbdkit")
     server = Server(case, size=96 * MiB)
@@ -192,6 +194,7 @@ def a_store_that_returns_gets_what_it_missed_and_no_more(case):
     _shows(client, data)
 
 
+@alone
 @limit(200)
 def a_store_that_errs_is_evacuated(case):
     """Reads fail now and then. What has another copy notices nothing; what has none is moved away."""
