@@ -162,7 +162,8 @@ public struct ShadowLine: BitwiseCopyable, @unchecked Sendable {
   /// Whether there were writes since `takeTouched`.
   public var isTouched: Bool { activity & Self.touchedBit != 0 }
 
-  /// Whether there were writes since it became active. If not, its copies are as durable as they were at rest.
+  /// Whether there were writes since it became active. If not, its copies are as durable as when they were at
+  /// rest.
   public var isAltered: Bool { activity & Self.alteredBit != 0 }
 
   /// Whether there were writes since this was asked last.
