@@ -44,6 +44,7 @@ enum APITarget {
       case .job(let number): "/v1/jobs/\(number)"
       case .scrub: "/v1/scrub"
       case .prediction: "/v1/prediction"
+      case .plan: "/v1/plan"
       case .why(let volume, let offset): "/v1/volumes/" + PercentCoding.encode(volume) + "/why/\(offset)"
       case .hints: "/v1/hints"
       case .hint(let number): "/v1/hints/\(number)"

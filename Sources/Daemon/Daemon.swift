@@ -17,6 +17,7 @@ final class Daemon {
   private let watcher: HealthWatcher
   private let loads: LoadWatcher
   private let predictor: Predictor?
+  private let tiering: Tiering?
   private let server: HTTPServer
   private let log = Log("daemon")
 
@@ -48,19 +49,20 @@ final class Daemon {
       pool.close()
       throw error
     }
-    let plan = configuration.prediction.enabled ? PredictionPlan() : nil
-    mover = Mover(pool, configuration.moves, prediction: plan)
+    let (predicts, tiers) = (configuration.prediction.enabled, configuration.tiering.enabled)
+    let plan = PredictionPlan()
+    mover = Mover(pool, configuration.moves, prediction: predicts ? plan : nil)
     scrubber = Scrubber(pool, mover, configuration.scrub)
     loads = LoadWatcher(pool)
     do throws(GnomonError) {
       watcher = try HealthWatcher(pool, mover, configuration.health)
-      if let plan {
-        predictor = try Predictor(pool, mover, plan, configuration.prediction)
-      } else {
-        predictor = nil
-      }
+      tiering = tiers ? try Tiering(pool, mover, configuration.tiering) : nil
+      predictor =
+        predicts || tiers
+        ? try Predictor(pool, mover, plan, configuration.prediction, tiering?.book) : nil
       let control = PoolControl(
-        pool, mover, scrubber, watcher, loads, predictor, configuration: configuration,
+        pool, mover, scrubber, watcher, loads, predicts ? predictor : nil, tiering,
+        configuration: configuration,
         listeners: listeners.endpoints.map(\.description))
       server = try HTTPServer(listening: configuration.api.listen, control: control)
     } catch {
@@ -74,6 +76,7 @@ final class Daemon {
     watcher.start()
     loads.start()
     predictor?.start()
+    tiering?.start()
   }
 
   private static func startReactors(
@@ -82,7 +85,8 @@ final class Daemon {
     var started: [ReactorHandle] = []
     do throws(SystemError) {
       var handles: [ReactorHandle] = []
-      let accessesMax = configuration.prediction.enabled ? Predictor.accessesMax : 0
+      let isRecording = configuration.prediction.enabled || configuration.tiering.enabled
+      let accessesMax = isRecording ? Predictor.accessesMax : 0
       for number in 0..<count {
         handles.append(try ReactorHandle(number: number, accessesMax: accessesMax))
       }
@@ -163,6 +167,9 @@ final class Daemon {
   func shutDown() -> Bool {
     server.stop()
     predictor?.stop()
+    let isHeatKept = tiering.map { tiering in
+      waiting("the extents' heat was not kept in time") { tiering.stop($0) }
+    }
     let isWatcherDone = waiting("the watch over the stores did not end in time") { watcher.stop($0) }
     let areLoadsKept = waiting("the history of loads was not kept in time") { loads.stop($0) }
     // No step of a scrub or a move may be under way when the reactors end.
@@ -181,7 +188,9 @@ final class Daemon {
     if isMoverDone && isDrained && isFlushed && failure.value == nil { isFlushed = endActivity(failure) }
     if let cause = failure.value { log.error("the last flush has failed", ["cause": cause]) }
     // A reactor that hangs in a request can not be stopped; the process ends anyway.
-    guard isWatcherDone && areLoadsKept && isMoverDone && isDrained && isFlushed else { return false }
+    guard isWatcherDone && areLoadsKept && isHeatKept ?? true && isMoverDone && isDrained && isFlushed else {
+      return false
+    }
     Failpoint.lastFlushDone.pass()
     Self.stop(reactors)
     pool.close()

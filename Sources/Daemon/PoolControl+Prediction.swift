@@ -63,6 +63,7 @@ extension PoolControl {
     let list = try await extents(volume: name, ExtentSet(parsing: "\(extent)"))
     return WhyInfo(
       volume: name, offset: offset, extent: list.runs.first ?? ExtentRun(first: extent, last: extent),
+      heat: heat(of: extent, in: volume),
       decisions: decisions(PredictionInfo.decisionsMax, of: volume, extent))
   }
 

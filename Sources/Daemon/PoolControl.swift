@@ -23,6 +23,8 @@ actor PoolControl: ControlPlane {
   let forecasts = LoadForecasts()
   /// nil if nobody predicts.
   let predictor: Predictor?
+  /// nil if extents stay where they are.
+  let tiering: Tiering?
   let configuration: Configuration
   private let listeners: [String]
   private let turnstile = Turnstile()
@@ -30,7 +32,7 @@ actor PoolControl: ControlPlane {
 
   init(
     _ pool: Pool, _ mover: Mover, _ scrubber: Scrubber, _ watcher: HealthWatcher, _ loads: LoadWatcher,
-    _ predictor: Predictor?, configuration: Configuration, listeners: [String]
+    _ predictor: Predictor?, _ tiering: Tiering?, configuration: Configuration, listeners: [String]
   ) {
     self.pool = pool
     self.mover = mover
@@ -38,6 +40,7 @@ actor PoolControl: ControlPlane {
     self.watcher = watcher
     self.loads = loads
     self.predictor = predictor
+    self.tiering = tiering
     self.configuration = configuration
     self.listeners = listeners
   }

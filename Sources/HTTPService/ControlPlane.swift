@@ -52,6 +52,10 @@ public protocol ControlPlane: Sendable {
 
   /// What prediction has done.
   func prediction() async throws(GnomonError) -> PredictionInfo
+  /// What the tier policy has to move now.
+  func tierPlan() async throws(GnomonError) -> TierPlanInfo
+  /// Begins to move that; refused with `conflict` if extents stay where they are.
+  func beginTierRound() async throws(GnomonError) -> TierPlanInfo
   /// Why the extent of a byte lies where it does.
   func why(volume name: String, offset: UInt64) async throws(GnomonError) -> WhyInfo
   /// Hints that have not expired.

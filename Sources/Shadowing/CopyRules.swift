@@ -102,12 +102,13 @@ public struct CopyRules: Sendable {
   /// The live copy is to lie in a store; the old one goes, unless there would be too few then.
   ///
   /// - Returns: nil if it lies there already.
-  public func relocate(_ copies: ExtentCopies, to target: StoreID) -> Result<Move?, Objection> {
+  public func relocate(
+    _ copies: ExtentCopies, to target: StoreID, reason: String = "somebody moved it"
+  ) -> Result<Move?, Objection> {
     guard copies.live != target else { return .success(nil) }
     if let objection = objection(to: target, copies, replacing: copies.live, mayBeLive: true) {
       return .failure(objection)
     }
-    let reason = "somebody moved it"
     let remaining = copies.stores.filter { $0 != copies.live }
     if copies.shadow(in: target)?.isSynced == true,
       independent(remaining) < min(wanted.copies, independent(copies.stores))

@@ -332,11 +332,29 @@ import Testing
       }
       let why = run("why", "disk0", "7M", "--pool", pool)
       #expect(
-        why.output.contains("live copy:  slow, tier 2") && why.output.contains("shadow:     fast, synced"))
+        why.output.contains("live copy:    slow, tier 2") && why.output.contains("shadow:       fast, synced")
+      )
+      #expect(why.output.contains("volatility:   0.88, 420.5 accesses expected in 120 min"))
       let json = run("why", "disk0", "7M", "--pool", pool, "--json").output
       #expect(JSONText.decode(WhyInfo.self, from: Array(json.utf8))?.offset == 7 << 20)
       #expect(run("why", "disk0", "x", "--pool", pool).status == 2)
       #expect(run("why", "disk9", "0", "--pool", pool).status == 6)
+    }
+  }
+
+  @Test func theTierPlanIsShownAndBegun() async throws {
+    try await withServer { pool in
+      let text = run("plan", "--dry-run", "--pool", pool).output
+      for words in [
+        "1 MiB of 64 MiB free", "1 up, 1 down, 2 MiB", "More follows in the next round.",
+        "tier 2  tier 0  fast   volatility 0.97: 420 accesses expected within 120 min",
+      ] {
+        #expect(text.contains(words), "\(words)")
+      }
+      let json = run("plan", "--dry-run", "--json", "--pool", pool).output
+      let info = JSONText.decode(TierPlanInfo.self, from: Array(json.utf8))
+      #expect(info?.moves.map(\.extent) == [3, 9] && info?.job == nil)
+      #expect(run("plan", "--pool", pool).output == "Begun as job 1: see 'gnomon jobs'.\n")
     }
   }
 

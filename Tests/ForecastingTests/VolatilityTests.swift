@@ -52,7 +52,6 @@ import Testing
 
 @Suite struct HeatForecasterTests {
   private static let extentBytes: UInt32 = 1 << 20
-  private static let minute: UInt64 = 60_000_000
 
   private func forecaster() -> HeatForecaster {
     HeatForecaster(extentBytes: Self.extentBytes, copyCost: 2, residency: 400, recordsMax: 5000)
@@ -93,23 +92,5 @@ import Testing
     }
     #expect(hot > 0.7)
     #expect(cold < 0.3)
-  }
-
-  /// A steady rate is what is expected to go on, over minutes and over hours.
-  @Test func steadyAccessesAreExpectedToGoOn() {
-    var forecaster = forecaster()
-    for second in 0..<36_000 as Range<UInt64> {
-      forecaster.beginRequest()
-      _ = forecaster.touch(access(1, 4096, at: second * 1_000_000))
-    }
-    let now: UInt64 = 36_000 * 1_000_000
-    for minutes in [1, 5, 30, 120] as [UInt64] {
-      let expected = forecaster.expectedAccesses(of: 1, within: minutes * Self.minute, at: now)
-      #expect((expected / Float(minutes * 60) - 1).magnitude < 0.1)
-    }
-    // An hour of silence: little is expected soon.
-    let later = now + 60 * Self.minute
-    #expect(forecaster.expectedAccesses(of: 1, within: Self.minute, at: later) < 20)
-    #expect(forecaster.expectedAccesses(of: 2, within: Self.minute, at: later) == 0)
   }
 }

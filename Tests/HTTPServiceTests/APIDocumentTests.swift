@@ -204,9 +204,21 @@ import Testing
         + "shadows that it made, what it takes, and its latest decisions. Without `fastTier`, all stores are "
         + "of one tier, and nothing is to be done.", status: 200),
     Call(
+      method: "GET", path: "/v1/plan", pattern: "/v1/plan",
+      summary:
+        "What the tier policy would move now, and why: the first 100 `moves` in the order in which they are made, "
+        + "how many go `up` and `down`, and what can not be moved (`refused`, `complaint`).", status: 200),
+    Call(
+      method: "POST", path: "/v1/plan", pattern: "/v1/plan",
+      summary:
+        "Begins to move that, as a `job`, without waiting for the next round; while one is under way, the answer "
+        + "names its job. Refused with 409 if extents stay where they are (`tiering.enabled`).",
+      body: "{}", status: 200),
+    Call(
       method: "GET", path: "/v1/volumes/disk0/why/7340032", pattern: "/v1/volumes/{name}/why/{offset}",
       summary:
-        "Why the extent of a byte lies where it does: its copies, the reason of its last move, and the latest "
+        "Why the extent of a byte lies where it does: its copies, the reason of its last move, how much it is "
+        + "accessed (`heat`, if anything is known), and the latest "
         + "decisions of prediction on it, as far as they are remembered.", status: 200),
     Call(
       method: "POST", path: "/v1/hints", pattern: "/v1/hints",

@@ -20,6 +20,32 @@ extension FakeControlPlane {
     return info
   }
 
+  package func tierPlan() async throws(GnomonError) -> TierPlanInfo {
+    try await enter()
+    var info = TierPlanInfo(enabled: true)
+    (info.horizonSeconds, info.nextSeconds) = (7200, 120)
+    info.tiers = [
+      .init(tier: 0, freeBytes: 1 << 20, capacityBytes: 64 << 20),
+      .init(tier: 2, freeBytes: 512 << 20, capacityBytes: 1 << 30),
+    ]
+    (info.up, info.down, info.bytes, info.isMore) = (1, 1, 2 << 20, true)
+    info.moves = [
+      .init(
+        volume: "disk0", extent: 3, fromTier: 0, toTier: 2, store: "slow", expectedAccesses: 0,
+        reason: "volatility 0.00, and tier 0 lacks room"),
+      .init(
+        volume: "disk0", extent: 9, fromTier: 2, toTier: 0, store: "fast", expectedAccesses: 420.5,
+        reason: "volatility 0.97: 420 accesses expected within 120 min"),
+    ]
+    return info
+  }
+
+  package func beginTierRound() async throws(GnomonError) -> TierPlanInfo {
+    var info = try await tierPlan()
+    info.job = 1
+    return info
+  }
+
   package func why(volume name: String, offset: UInt64) async throws(GnomonError) -> WhyInfo {
     try await enter()
     guard name == "disk0" else { throw GnomonError(.notFound, "there is no volume \(name)") }
@@ -28,6 +54,7 @@ extension FakeControlPlane {
       extent: ExtentRun(
         first: 7, last: 7, live: "slow", tier: 2, shadows: [ShadowInfo(store: "fast", state: .synced)],
         why: "replicate: \(Self.decision.reason)"),
+      heat: ExtentHeatInfo(score: 0.875, expectedAccesses: 420.5, horizonSeconds: 7200, idleSeconds: 3),
       decisions: [Self.decision])
   }
 

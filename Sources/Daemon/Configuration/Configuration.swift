@@ -19,6 +19,23 @@ public struct Configuration: Sendable, Equatable {
   public var limits = Limits()
   /// How clients are served.
   public var nbd = NBD()
+  /// How extents come to the tier that they belong on.
+  public struct Tiering: Sendable, Equatable {
+    /// Whether they do; otherwise each stays where it was put.
+    public var enabled = true
+    /// How often all extents are looked at.
+    public var intervalSeconds = 300
+    /// From which volatility score on an extent belongs on tier 0, and from which on tier 1, in percent.
+    public var tier0Percent = 80
+    public var tier1Percent = 40
+    /// What is to stay free of each store, in percent.
+    public var freePercent = 10
+    /// After so long without an access an extent belongs on the slowest tier; 0: never.
+    public var archiveAfterDays = 0
+    /// What may be remembered of all volumes.
+    public var memoryBytes: UInt64 = 256 << 20
+  }
+
   /// What volumes get that were created without saying.
   public var volumes = Volumes()
   /// How copies are moved.
@@ -29,6 +46,8 @@ public struct Configuration: Sendable, Equatable {
   public var health = Health()
   /// How reads are foreseen.
   public var prediction = Prediction()
+  /// Which extents lie on which tier.
+  public var tiering = Tiering()
   /// Names of volumes that are exported read-only, whatever the catalog says.
   public var readOnly: [String] = []
 

@@ -69,6 +69,12 @@ extension Configuration {
           + "satOutScore \(health.satOutScore)",
         remedy: "none of them may be less than the one before it")
     }
+    guard tiering.thresholds != nil else {
+      throw GnomonError(
+        .invalid, "the thresholds of 'tiering' contradict each other",
+        cause: "tier0Percent \(tiering.tier0Percent), tier1Percent \(tiering.tier1Percent)",
+        remedy: "'tiering.tier1Percent' must be more than 10 below 'tiering.tier0Percent'")
+    }
     if !api.remote, let place = api.listen.first(where: { !$0.isLocal }) {
       throw GnomonError(
         .invalid, "'api.listen' has an address that other machines can reach: \(place)",

@@ -177,6 +177,36 @@ struct Setting {
         summary:
           "Memory for what is known of the accesses to all volumes; one takes an eighth at most. Volumes for "
           + "which none is left are not predicted."),
+      Setting(
+        path: "tiering.enabled", kind: .flag(\.tiering.enabled),
+        summary:
+          "Whether extents are moved to the tier that they belong on ([tiering.md](tiering.md)). In a pool "
+          + "of one tier nothing is done."),
+      Setting(
+        path: "tiering.intervalSeconds", kind: .integer(\.tiering.intervalSeconds, 5...86_400),
+        summary: "How often all extents are looked at."),
+      Setting(
+        path: "tiering.tier0Percent", kind: .integer(\.tiering.tier0Percent, 0...100),
+        summary: "The volatility score, in percent, from which on an extent belongs on tier 0."),
+      Setting(
+        path: "tiering.tier1Percent", kind: .integer(\.tiering.tier1Percent, 0...100),
+        summary:
+          "Likewise on tier 1; below it, on tier 2. More than 10 below `tiering.tier0Percent`. Where "
+          + "there is no such tier, the next slower one is meant."),
+      Setting(
+        path: "tiering.freePercent", kind: .integer(\.tiering.freePercent, 0...100),
+        summary:
+          "What is to stay free of each tier for new extents. Extents that belong on a slower tier are moved "
+          + "down only as far as that takes, the coldest first. 100: all of them."),
+      Setting(
+        path: "tiering.archiveAfterDays", kind: .integer(\.tiering.archiveAfterDays, 0...36_500),
+        summary: "An extent that nobody has accessed for so many days is moved to the slowest tier. 0: never."
+      ),
+      Setting(
+        path: "tiering.memoryBytes", kind: .size(\.tiering.memoryBytes, 1 << 20...64 << 30),
+        summary:
+          "Memory for what is known of all extents, 16 bytes each. What finds no room counts as cold, and "
+          + "is not archived."),
     ]
   }
 }

@@ -18,6 +18,8 @@ final class MoveJob: Sendable {
     case request
     /// Copies are fewer, or lack more, than the volume wants.
     case protection
+    /// Extents are not on the tier that they belong on.
+    case tiering
 
     static func < (first: Priority, second: Priority) -> Bool { first.rawValue < second.rawValue }
   }

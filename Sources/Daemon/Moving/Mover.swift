@@ -267,8 +267,8 @@ final class Mover: Sendable {
     }
     var order = jobs.filter { $0.progress.endedNanoseconds == nil }
     if let prediction { order.append(prediction) }
-    order.sort { $0.priority < $1.priority }
     order.append(protection)
+    order.sort { $0.priority < $1.priority }
     if isTurned { order.reverse() }
     var isLooking = false
     for job in order where hasRoom(for: job) {

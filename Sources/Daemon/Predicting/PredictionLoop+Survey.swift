@@ -9,13 +9,13 @@ extension PredictionLoop {
   /// What the extents of one volume may take of the memory for all: an eighth.
   private static let volumeShare = 8
   /// Bytes of a record, see `FastLoop`.
-  private static let recordBytes = 64
+  private static let recordBytes = 54
   /// Fewer records are not worth having.
   private static let recordsMin = 1 << 10
 
   func survey() {
     candidates = view.stores
-    let fast = FastStores(candidates)
+    let fast = FastStores(settings.enabled ? candidates : [])
     if fast != self.fast {
       let old = self.fast
       self.fast = fast
@@ -66,6 +66,7 @@ extension PredictionLoop {
 
   private func meetVolumes() {
     let present = Dictionary(uniqueKeysWithValues: view.volumes.map { ($0.id, $0) })
+    book?.meet(present.values)
     for (id, volume) in known where present[id] !== volume {
       known[id] = nil
       if volumes[id]?.volume === volume { volumes[id] = nil }

@@ -20,6 +20,8 @@ final class PredictionLoop {
   let plan: PredictionPlan
   let shared: PredictionShared
   let settings: Configuration.Prediction
+  /// What the slow loop goes by; nil if there is none.
+  let book: HeatBook?
   private let stop: Signal
   private let wakeMover: () -> Void
   private var drain: AccessDrain
@@ -62,13 +64,14 @@ final class PredictionLoop {
 
   init(
     _ pool: Pool, _ view: PlanningView, _ plan: PredictionPlan, _ shared: PredictionShared,
-    _ settings: Configuration.Prediction, stop: Signal, wakeMover: @escaping () -> Void
+    _ settings: Configuration.Prediction, _ book: HeatBook?, stop: Signal, wakeMover: @escaping () -> Void
   ) {
     self.pool = pool
     self.view = view
     self.plan = plan
     self.shared = shared
     self.settings = settings
+    self.book = book
     self.stop = stop
     self.wakeMover = wakeMover
     drain = AccessDrain(pool.reactors.map(\.accesses))
@@ -99,6 +102,7 @@ final class PredictionLoop {
       }
       publish()
     }
+    book?.note(records)
     if fast.tier != nil {
       for record in records { observe(record, at: now) }
       prefetch(at: now)

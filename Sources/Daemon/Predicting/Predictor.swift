@@ -4,29 +4,34 @@ import Platform
 import Primitives
 import Synchronization
 
-/// Keeps shadows of what will be read on the fast tier. A thread of its own decides; the mover carries it
-/// out.
+/// Keeps shadows of what will be read on the fast tier, and counts what is accessed for the slow loop. A
+/// thread of its own decides; the mover carries it out.
 final class Predictor: Sendable {
   let shared = PredictionShared()
   private let pool: Pool
   private let mover: Mover
   private let plan: PredictionPlan
   private let settings: Configuration.Prediction
+  private let book: HeatBook?
   private let signal: Signal
   private let thread = Mutex<NativeThread?>(nil)
 
   /// Access records of one reactor that wait; beyond that they are dropped.
   static let accessesMax = 1 << 14
 
-  /// - Parameter plan: what the mover takes its moves from.
+  /// - Parameters:
+  ///   - plan: what the mover takes its moves from.
+  ///   - book: where accesses are counted; nil if nobody wants that.
   /// - Throws: `system` if there is no descriptor left.
-  init(_ pool: Pool, _ mover: Mover, _ plan: PredictionPlan, _ settings: Configuration.Prediction)
-    throws(GnomonError)
-  {
+  init(
+    _ pool: Pool, _ mover: Mover, _ plan: PredictionPlan, _ settings: Configuration.Prediction,
+    _ book: HeatBook?
+  ) throws(GnomonError) {
     self.pool = pool
     self.mover = mover
     self.plan = plan
     self.settings = settings
+    self.book = book
     do throws(SystemError) {
       signal = try Signal()
     } catch {
@@ -39,7 +44,7 @@ final class Predictor: Sendable {
     do throws(SystemError) {
       let started = try NativeThread(name: "gnomon-predict") { [self] in
         PredictionLoop(
-          pool, mover.view, plan, shared, settings, stop: signal, wakeMover: { self.mover.lookAgain() }
+          pool, mover.view, plan, shared, settings, book, stop: signal, wakeMover: { self.mover.lookAgain() }
         ).run()
       }
       thread.withLock { $0 = started }

@@ -1,4 +1,4 @@
-/// What is remembered of one extent's accesses: 44 bytes, and 4 for its number in `ExtentRecords`.
+/// What is remembered of one extent's accesses: 36 bytes, and 4 for its number in `ExtentRecords`.
 ///
 /// Accesses come in *spells*: between two touches of a spell lies no more than the time for which the fast
 /// tier keeps what is not touched. What one spell was worth says much about the next.
@@ -15,9 +15,6 @@ struct ExtentRecord: BitwiseCopyable, Sendable {
   /// Touches that fade with the number of requests since: fast and slowly.
   var recentHeat: Float = 0
   var steadyHeat: Float = 0
-  /// Touches that fade with time, by half-lives of `HeatForecaster.briefHalfLife` and `longHalfLife`.
-  var briefHeat: Float = 0
-  var longHeat: Float = 0
   /// Where the last touch ended, from the extent's start.
   var end: UInt32 = 0
   /// How long the sequential run is that the last touch belongs to, in units of `runUnit`, saturating.

@@ -43,9 +43,6 @@ extension HeatForecaster {
   /// Counts the touch in the extent's record.
   mutating func count(_ access: ExtentAccess, at place: Int) {
     var record = records[place]
-    let passed = record.isNew ? 0 : Float(record.passed(at: access.microseconds))
-    record.briefHeat = record.briefHeat * Scale.decay(passed / Self.briefHalfLife) + 1
-    record.longHeat = record.longHeat * Scale.decay(passed / Self.longHalfLife) + 1
     record.recentHeat += 1
     record.steadyHeat += 1
     record.touches &+= ExtentRecord.touchUnit / access.extentCount

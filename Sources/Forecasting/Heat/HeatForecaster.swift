@@ -35,15 +35,12 @@ public struct HeatForecaster: Sendable {
   /// Outcomes that are taken in at one request.
   private static let outcomesPerRequest = 8
   private static let maturityMax: Float = 16_777_216
-  /// Half-lives of heat by time, in microseconds.
-  static let briefHalfLife: Float = 300e6
-  static let longHalfLife: Float = 7200e6
 
   /// - Parameters:
   ///   - extentBytes: size of an extent.
   ///   - copyCost: what a copy to the fast tier costs, in requests to the slow tier.
   ///   - residency: requests for which the fast tier is expected to keep what is not touched.
-  ///   - recordsMax: extents of which accesses are remembered; 64 bytes each.
+  ///   - recordsMax: extents of which accesses are remembered; 54 bytes each.
   public init(extentBytes: UInt32, copyCost: Float, residency: Float, recordsMax: Int) {
     precondition(extentBytes >= 512 && copyCost > 0)
     self.extentBytes = Float(extentBytes)

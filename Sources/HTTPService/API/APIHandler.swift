@@ -56,6 +56,10 @@ struct APIHandler: Sendable {
       return Self.created(scrub, at: "/v1/scrub")
     case ("DELETE", .scrub):
       return Self.success(try await control.stopScrub())
+    case ("POST", .plan):
+      // What is to be done follows from the settings; the body is there to be declared as JSON.
+      _ = try JSONFields(try body(of: request), allowed: [])
+      return Self.success(try await control.beginTierRound())
     case ("POST", .hints):
       let hint = try await control.addHint(HintRequest(json: try body(of: request)))
       return Self.created(hint, at: "/v1/hints/\(hint.number)")
@@ -114,6 +118,8 @@ struct APIHandler: Sendable {
       return Self.success(try await control.scrub())
     case .prediction:
       return Self.success(try await control.prediction())
+    case .plan:
+      return Self.success(try await control.tierPlan())
     case .why(let volume, let offset):
       return Self.success(try await control.why(volume: volume, offset: offset))
     case .hints:

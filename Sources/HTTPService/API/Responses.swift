@@ -38,7 +38,7 @@ extension APIHandler {
           + "/v1/stores/NAME/load, /v1/stores/NAME/forecast, /v1/volumes, /v1/volumes/NAME, "
           + "/v1/volumes/NAME/extents, /v1/volumes/NAME/load, /v1/volumes/NAME/forecast, "
           + "/v1/volumes/NAME/heatmap, /v1/volumes/NAME/why/OFFSET, /v1/jobs, /v1/jobs/NUMBER, /v1/scrub, "
-          + "/v1/prediction, /v1/hints"))
+          + "/v1/prediction, /v1/plan, /v1/hints"))
   }
 
   static func wrongMethodResponse(_ method: String, allowed: [String]) -> HTTPResponse {

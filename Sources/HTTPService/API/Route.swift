@@ -16,6 +16,7 @@ package enum Route: Sendable, Equatable {
   case forecast(LoadSubject)
   case heatMap(volume: String)
   case prediction
+  case plan
   case why(volume: String, offset: UInt64)
   case hints
   case hint(number: Int)
@@ -88,6 +89,7 @@ package enum Route: Sendable, Equatable {
     case "jobs": self = .jobs
     case "scrub": self = .scrub
     case "prediction": self = .prediction
+    case "plan": self = .plan
     case "hints": self = .hints
     case "health": self = .health
     default: return nil
@@ -113,7 +115,7 @@ package enum Route: Sendable, Equatable {
     switch self {
     case .pool, .status, .health, .storeHealth, .extents, .load, .forecast, .heatMap, .prediction, .why:
       ["GET", "HEAD"]
-    case .stores, .volumes, .jobs, .hints: ["GET", "HEAD", "POST"]
+    case .stores, .volumes, .jobs, .hints, .plan: ["GET", "HEAD", "POST"]
     case .job, .hint: ["GET", "HEAD", "DELETE"]
     case .scrub: ["GET", "HEAD", "POST", "DELETE"]
     case .store, .volume: ["GET", "HEAD", "PATCH", "DELETE"]

@@ -152,6 +152,16 @@ public struct APIClient: Sendable {
     try call("GET", "/v1/prediction")
   }
 
+  /// See `ControlPlane.tierPlan`.
+  public func tierPlan() throws(GnomonError) -> TierPlanInfo {
+    try call("GET", "/v1/plan")
+  }
+
+  /// See `ControlPlane.beginTierRound`.
+  public func beginTierRound() throws(GnomonError) -> TierPlanInfo {
+    try call("POST", "/v1/plan", body: Array("{}".utf8))
+  }
+
   /// See `ControlPlane.why`.
   public func why(volume name: String, offset: UInt64) throws(GnomonError) -> WhyInfo {
     try call("GET", "/v1/volumes/" + PercentCoding.encode(name) + "/why/\(offset)")

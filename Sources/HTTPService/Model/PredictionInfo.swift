@@ -150,6 +150,25 @@ public struct DecisionInfo: Codable, Sendable, Equatable {
   }
 }
 
+/// How much an extent is accessed.
+public struct ExtentHeatInfo: Codable, Sendable, Equatable {
+  /// Its volatility score, from 0 to 1: the share of extents of which less is expected.
+  public var score: Double
+  /// The accesses that are expected of it within `horizonSeconds`.
+  public var expectedAccesses: Double
+  public var horizonSeconds: Int
+  /// Since the last access.
+  public var idleSeconds: Int
+
+  /// Takes all as they are.
+  public init(score: Double, expectedAccesses: Double, horizonSeconds: Int, idleSeconds: Int) {
+    self.score = score
+    self.expectedAccesses = expectedAccesses
+    self.horizonSeconds = horizonSeconds
+    self.idleSeconds = idleSeconds
+  }
+}
+
 /// The answer to `GET /v1/volumes/{name}/why/{offset}`: why an extent lies where it does.
 public struct WhyInfo: Codable, Sendable, Equatable {
   /// The volume.
@@ -158,16 +177,19 @@ public struct WhyInfo: Codable, Sendable, Equatable {
   public var offset: UInt64
   /// The extent, and where its copies lie.
   public var extent: ExtentRun
+  /// How much it is accessed; nil if nothing is known, or nobody looks.
+  public var heat: ExtentHeatInfo?
   /// The latest decisions on it that are remembered, newest first.
   public var decisions: [DecisionInfo]
 
   /// Takes all as they are.
   public init(
-    volume: String, offset: UInt64, extent: ExtentRun, decisions: [DecisionInfo]
+    volume: String, offset: UInt64, extent: ExtentRun, heat: ExtentHeatInfo?, decisions: [DecisionInfo]
   ) {
     self.volume = volume
     self.offset = offset
     self.extent = extent
+    self.heat = heat
     self.decisions = decisions
   }
 }

@@ -10,7 +10,7 @@ struct Command: Sendable {
   /// All commands, in the order of the help.
   static let all: [Command] =
     [serve] + poolCommands + storeCommands + volumeCommands + moveCommands + jobCommands + scrubCommands
-    + loadCommands + predictionCommands + hintCommands
+    + loadCommands + predictionCommands + planCommands + hintCommands
     + [health, check, replay, status, version, help]
 }
 

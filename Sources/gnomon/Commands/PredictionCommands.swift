@@ -33,8 +33,8 @@ extension Command {
       positionals: [PositionalSpec(name: "VOLUME"), PositionalSpec(name: "OFFSET")],
       options: [.pool, .json],
       details: [
-        "OFFSET is any byte of the extent, like 0, 4096 or 20M. Shows its copies, and what prediction has "
-          + "decided on it, as far as that is remembered."
+        "OFFSET is any byte of the extent, like 0, 4096 or 20M. Shows its copies, how much it is accessed, "
+          + "and what prediction has decided on it, as far as that is remembered."
       ],
       examples: [.init(text: "The first extent", line: "gnomon why --pool /srv/pool disk1 0")])
   ) { run in
@@ -92,6 +92,13 @@ extension Command {
     list.add("live copy", info.extent.live.map { "\($0), tier \(info.extent.tier ?? 0)" } ?? "none")
     for shadow in info.extent.shadows { list.add("shadow", "\(shadow.store), \(shadow.state.rawValue)") }
     if let why = info.extent.why { list.add("last move", why) }
+    if let heat = info.heat {
+      let minutes = heat.horizonSeconds / 60
+      list.add(
+        "volatility",
+        "\(hundredths(heat.score)), \(tenths(heat.expectedAccesses)) accesses expected in \(minutes) min")
+      list.add("last access", "\(duration(UInt64(heat.idleSeconds))) ago")
+    }
     return list.text
       + (info.decisions.isEmpty ? "\nNo decision on it is remembered.\n" : "\n" + table(of: info.decisions))
   }
@@ -116,6 +123,12 @@ extension Command {
   }
 
   private static func percent(_ share: Double) -> String { tenths(share * 100) + " %" }
+
+  /// With two decimals.
+  private static func hundredths(_ number: Double) -> String {
+    let rounded = Int((number * 100).rounded())
+    return "\(rounded / 100).\(rounded % 100 < 10 ? "0" : "")\(rounded % 100)"
+  }
 
   /// With one decimal.
   private static func tenths(_ number: Double) -> String {

@@ -1,0 +1,119 @@
+import Forecasting
+import Glibc
+import Measurement
+import Platform
+import Primitives
+import Redirection
+import Synchronization
+
+/// How much every extent of every volume is accessed, for the slow loop. One thread counts, others read.
+final class HeatBook: Sendable {
+  /// What is known of a volume.
+  struct Entry: Sendable {
+    var uuid: UUID128
+    var extentBytes: UInt64
+    /// Since when, on the book's clock.
+    var sinceSeconds: UInt32
+    /// There was no memory for some of it.
+    var isPartial = false
+    var heat = VolumeHeat()
+  }
+
+  private struct State {
+    var clock: HistoryClock
+    var lastNanoseconds = MonotonicClock.nanoseconds()
+    var volumes: [VolumeID: Entry] = [:]
+    /// Of volumes that were not seen yet.
+    var kept: KeptHeat
+    var chunks = 0
+
+    /// Now, in seconds since 1970; never goes back.
+    mutating func seconds() -> UInt32 {
+      let now = MonotonicClock.nanoseconds()
+      clock.advance(
+        elapsedSeconds: Double(now - min(now, lastNanoseconds)) / 1e9, wallSeconds: Double(time(nil)))
+      lastNanoseconds = now
+      return UInt32(clamping: Int(clock.seconds))
+    }
+  }
+
+  private let state: Mutex<State>
+  private let chunksMax: Int
+  /// Extents of one request that are counted.
+  private static let extentsPerRequest: UInt64 = 512
+
+  /// - Parameters:
+  ///   - kept: what was known when the pool was served last.
+  ///   - memoryBytes: what may be remembered of all volumes.
+  init(_ kept: KeptHeat, memoryBytes: UInt64) {
+    chunksMax = max(1, Int(clamping: memoryBytes) / VolumeHeat.bytesPerChunk)
+    // A clock that was set back meanwhile: time goes on from where it was.
+    let now = max(Double(time(nil)), Double(kept.seconds))
+    state = Mutex(State(clock: HistoryClock(wallSeconds: now), kept: kept))
+  }
+
+  /// Takes notice of which volumes there are.
+  func meet(_ volumes: some Sequence<Volume>) {
+    state.withLock { state in
+      let now = state.seconds()
+      var present: Set<VolumeID> = []
+      for volume in volumes {
+        present.insert(volume.id)
+        if state.volumes[volume.id]?.uuid == volume.uuid { continue }
+        state.chunks -= state.volumes[volume.id]?.heat.chunks.count ?? 0
+        var entry = Entry(uuid: volume.uuid, extentBytes: volume.extentBytes, sinceSeconds: now)
+        if let kept = state.kept.volumes.removeValue(forKey: volume.uuid),
+          state.chunks + kept.heat.chunks.count <= chunksMax
+        {
+          (entry.sinceSeconds, entry.heat) = (min(kept.sinceSeconds, now), kept.heat)
+        }
+        state.chunks += entry.heat.chunks.count
+        state.volumes[volume.id] = entry
+      }
+      for id in state.volumes.keys where !present.contains(id) {
+        state.chunks -= state.volumes[id]?.heat.chunks.count ?? 0
+        state.volumes[id] = nil
+      }
+    }
+  }
+
+  /// Counts what clients did.
+  func note(_ records: [AccessRecord]) {
+    if records.isEmpty { return }
+    state.withLock { state in
+      let now = state.seconds()
+      for record in records where record.kind != .cache && record.length > 0 {
+        guard let bytes = state.volumes[record.volume]?.extentBytes else { continue }
+        let first = record.offset / bytes
+        let last = min((record.offset + UInt64(record.length) - 1) / bytes, first + Self.extentsPerRequest)
+        for extent in first...last {
+          let mayGrow = state.chunks < chunksMax
+          switch state.volumes[record.volume]?.heat.touch(extent, at: now, mayGrow: mayGrow) {
+          case .grown: state.chunks += 1
+          case .dropped: state.volumes[record.volume]?.isPartial = true
+          default: break
+          }
+        }
+      }
+    }
+  }
+
+  /// What is known of all volumes, and the time that it goes by.
+  var now: (volumes: [VolumeID: Entry], seconds: UInt32) {
+    state.withLock { ($0.volumes, $0.seconds()) }
+  }
+
+  /// Bytes of memory.
+  var bytes: UInt64 { state.withLock { UInt64($0.chunks * VolumeHeat.bytesPerChunk) } }
+
+  /// What is to be kept for the next time.
+  var toKeep: KeptHeat {
+    state.withLock { state in
+      var kept = KeptHeat(seconds: state.seconds())
+      for entry in state.volumes.values {
+        kept.volumes[entry.uuid] = KeptHeat.Volume(sinceSeconds: entry.sinceSeconds, heat: entry.heat)
+      }
+      return kept
+    }
+  }
+}

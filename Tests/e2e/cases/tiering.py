@@ -1,0 +1,170 @@
+"""The slow loop: extents come to the tier that they belong on, by what is known of their accesses."""
+import os
+import struct
+import time
+
+import fio
+from support import KiB, MiB, eventually, limit, need, need_gnomon, pattern
+
+# Rounds as often as they may be, and no shadows of prediction's among what is looked at.
+QUICK = ("{ prediction: { enabled: false }, tiering: { intervalSeconds: 5, %s } }")
+CHUNK = 256
+
+
+def _tiers(daemon, name="v"):
+    """The tier of each extent's live copy."""
+    found = {}
+    for run in daemon.json("extents", name)["runs"]:
+        if "live" in run:
+            for extent in range(run["first"], run["last"] + 1):
+                found[extent] = run["tier"]
+    return found
+
+
+def _plan(daemon):
+    return daemon.json("plan", "--dry-run")
+
+
+def _crc32c(data):
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+        table.append(value)
+    checksum = 0xFFFFFFFF
+    for byte in data:
+        checksum = checksum >> 8 ^ table[(checksum ^ byte) & 255]
+    return checksum ^ 0xFFFFFFFF
+
+
+def _restart_with(daemon, heat):
+    """Has the daemon believe that extents of its volume were accessed so many times a minute, for hours."""
+    now = int(time.time())
+    uuid = daemon.json("volume", "show", "v")["uuid"].replace("-", "")
+    chunks = {}
+    for extent, per_minute in heat.items():
+        chunk = chunks.setdefault(extent // CHUNK, [(0.0, 0.0, 0.0, 0)] * CHUNK)
+        chunk[extent % CHUNK] = (per_minute * 7.0, per_minute * 500.0, 500.0, now)
+    body = struct.pack("<IIQQII", now, 1, int(uuid[:16], 16), int(uuid[16:], 16), now - 36000, len(chunks))
+    for number, chunk in chunks.items():
+        body += struct.pack("<I", number) + b"".join(struct.pack("<fffI", *extent) for extent in chunk)
+    daemon.stop()
+    with open(os.path.join(daemon.pool, "heat"), "wb") as file:
+        file.write(b"GNOMONHT" + struct.pack("<II", 1, _crc32c(body)) + body)
+    daemon.start()
+
+
+def cold_extents_make_room(case):
+    """Nothing moves while there is room. When there is not, what is accessed least goes down, and no more than needed."""
+    need_gnomon()
+    daemon = case.daemon(stores=[("fast", 32 * MiB, 0), ("slow", 128 * MiB, 1)], volumes={"v": 64 * MiB},
+                         config=QUICK % "freePercent: 40")
+    capacity = daemon.json("store", "show", "fast")["freeBytes"]
+    client = daemon.client(timeout=30)
+    client.write(0, pattern(1, 8 * MiB))
+    client.flush()
+    plan = _plan(daemon)
+    assert plan["enabled"] and plan["up"] == plan["down"] == 0, plan
+    client.write(8 * MiB, pattern(2, 16 * MiB))
+    client.flush()
+    for _ in range(20):
+        for extent in range(6):
+            client.read(extent * MiB, 4 * KiB)
+    daemon.gnomon("plan")
+
+    def free():
+        return daemon.json("store", "show", "fast")["freeBytes"]
+    eventually(lambda: free() >= 0.4 * capacity, 30, "room on the fast tier")
+    time.sleep(6)
+    assert free() < 0.4 * capacity + 2 * MiB, f"{free()} of {capacity} bytes are free: too much has gone down"
+    tiers = _tiers(daemon)
+    assert all(tiers[extent] == 0 for extent in range(6)), tiers
+    assert 1 in tiers.values(), tiers
+    assert any("tier policy" in job["what"] for job in daemon.json("jobs")["jobs"]), daemon.json("jobs")
+    down = next(extent for extent in tiers if tiers[extent] == 1)
+    assert "lacks room" in daemon.gnomon("why", "v", str(down * MiB)), "the reason"
+    assert client.read(0, 24 * MiB) == pattern(1, 8 * MiB) + pattern(2, 16 * MiB)
+
+
+@limit(180)
+def hot_extents_go_up_under_load(case):
+    """What was accessed for hours goes to the fast tier while clients write to it; nothing is lost."""
+    need("fio")
+    need_gnomon()
+    daemon = case.daemon(stores=[("fast", 64 * MiB, 0), ("slow", 128 * MiB, 1)], volumes={"v": 64 * MiB},
+                         config=QUICK % "freePercent: 20")
+    client = daemon.client(timeout=30)
+    data = pattern(1, 48 * MiB)
+    for place in range(0, len(data), 8 * MiB):
+        client.write(place, data[place:place + 8 * MiB])
+    client.flush()
+    daemon.gnomon("move", "v", "all", "--to", "slow", "--wait")
+    client.close()
+    # Extents 32 to 37 are hot; the others were seen, and no more.
+    heat = {extent: 0.001 for extent in range(48)}
+    heat.update({extent: 100 for extent in range(32, 38)})
+    _restart_with(daemon, heat)
+    plan = _plan(daemon)
+    assert (plan["up"], plan["down"]) == (6, 0), plan
+    assert {move["extent"] for move in plan["moves"]} == set(range(32, 38)), plan
+    assert all(move["toTier"] == 0 and "volatility 0.9" in move["reason"] for move in plan["moves"]), plan
+    assert "volatility" in daemon.gnomon("why", "v", str(33 * MiB))
+    load = fio.Verifying(case, daemon, "--rate_iops=1000,1000", "--offset=32m", "--size=6m", "--verify_backlog=256")
+    time.sleep(1)
+    job = daemon.json("plan", "--wait")
+    assert job["state"] == "done" and job["failed"] == 0, job
+    time.sleep(1)
+    load.stop()
+    tiers = _tiers(daemon)
+    assert {extent for extent in tiers if tiers[extent] == 0} == set(range(32, 38)), tiers
+    client = daemon.client(timeout=30)
+    assert client.read(0, 32 * MiB) == data[:32 * MiB]
+    assert client.read(38 * MiB, 10 * MiB) == data[38 * MiB:]
+    # They stay there: what has just been moved is not moved back.
+    time.sleep(11)
+    assert _tiers(daemon) == tiers
+
+
+def heat_survives_a_restart(case):
+    need_gnomon()
+    daemon = case.daemon(stores=[("fast", 32 * MiB, 0), ("slow", 64 * MiB, 1)], volumes={"v": 16 * MiB},
+                         config=QUICK % "freePercent: 10")
+    client = daemon.client(timeout=30)
+    client.write(0, pattern(1, 4 * MiB))
+    for _ in range(30):
+        client.read(2 * MiB, 4 * KiB)
+
+    def heat(extent):
+        daemon.gnomon("plan", "--dry-run")
+        return daemon.json("why", "v", str(extent * MiB))["heat"]
+    eventually(lambda: heat(2)["expectedAccesses"] > 8 * heat(1)["expectedAccesses"], 10, "the accesses")
+    before = heat(2)
+    daemon.restart()
+    after = heat(2)
+    assert abs(after["expectedAccesses"] / before["expectedAccesses"] - 1) < 0.2, (before, after)
+    assert after["score"] == before["score"], (before, after)
+    # A file that makes no sense is no reason not to serve.
+    daemon.stop()
+    with open(os.path.join(daemon.pool, "heat"), "r+b") as file:
+        file.seek(200)
+        file.write(b"nonsense")
+    daemon.start()
+    eventually(lambda: "the extents' heat begins anew" in daemon.log(), 5, "the warning")
+    assert "heat" not in daemon.json("why", "v", "0")
+
+
+def without_tiering_extents_stay(case):
+    need_gnomon()
+    daemon = case.daemon(stores=[("fast", 16 * MiB, 0), ("slow", 64 * MiB, 1)], volumes={"v": 32 * MiB},
+                         config="{ prediction: { enabled: false }, tiering: { enabled: false } }")
+    assert daemon.json("plan", "--dry-run")["enabled"] is False
+    assert "'tiering.enabled' is false" in daemon.gnomon("plan", "--dry-run")
+    refused = daemon.gnomon("plan", status=None)
+    assert refused.returncode == 4 and "tiering.enabled" in refused.stderr, refused
+    wrong = case.path("wrong.json5")
+    with open(wrong, "w", encoding="ascii") as file:
+        file.write("{ tiering: { tier0Percent: 40, tier1Percent: 80 } }")
+    daemon.stop()
+    refused = daemon.gnomon("serve", "--config", wrong, status=None)
+    assert refused.returncode != 0 and "contradict" in refused.stderr, refused
+    daemon.start()
