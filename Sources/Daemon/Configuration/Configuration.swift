@@ -25,8 +25,9 @@ public struct Configuration: Sendable, Equatable {
     public var enabled = true
     /// How often all extents are looked at.
     public var intervalSeconds = 300
-    /// From which volatility score on an extent belongs on tier 0, and from which on tier 1, in percent.
+    /// From which volatility score on an extent belongs on tier 0, in percent.
     public var tier0Percent = 80
+    /// Likewise on tier 1.
     public var tier1Percent = 40
     /// What is to stay free of each store, in percent.
     public var freePercent = 10

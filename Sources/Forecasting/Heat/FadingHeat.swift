@@ -1,7 +1,8 @@
 /// How much an extent was accessed, for plans of minutes to days: counts that fade with time, in 16 bytes.
 public struct FadingHeat: BitwiseCopyable, Sendable, Equatable {
-  /// Accesses, by the two half-lives.
+  /// Accesses, by the short half-life.
   public private(set) var brief: Float
+  /// Accesses, by the long one.
   public private(set) var long: Float
   /// Minutes in which there were any, by the long one.
   public private(set) var minutes: Float

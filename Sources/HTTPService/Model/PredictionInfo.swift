@@ -156,6 +156,7 @@ public struct ExtentHeatInfo: Codable, Sendable, Equatable {
   public var score: Double
   /// The accesses that are expected of it within `horizonSeconds`.
   public var expectedAccesses: Double
+  /// How far ahead they are expected.
   public var horizonSeconds: Int
   /// Since the last access.
   public var idleSeconds: Int

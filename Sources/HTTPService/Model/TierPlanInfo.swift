@@ -9,8 +9,9 @@ public struct TierPlanInfo: Codable, Sendable, Equatable {
     public var volume: String
     /// The extent.
     public var extent: UInt64
-    /// The tier of its live copy, and the one that it belongs on.
+    /// The tier of its live copy.
     public var fromTier: Int
+    /// The tier that it belongs on.
     public var toTier: Int
     /// The store that it goes to.
     public var store: String
@@ -38,8 +39,9 @@ public struct TierPlanInfo: Codable, Sendable, Equatable {
   public struct Tier: Codable, Sendable, Equatable {
     /// Its number; 0 is the fastest.
     public var tier: Int
-    /// Bytes that are free, and in all, of its stores.
+    /// Bytes that are free in its stores.
     public var freeBytes: UInt64
+    /// Bytes of its stores.
     public var capacityBytes: UInt64
 
     /// Takes all as they are.
@@ -58,8 +60,9 @@ public struct TierPlanInfo: Codable, Sendable, Equatable {
   public var nextSeconds = 0
   /// The tiers of stores that outlive the process, the fastest first.
   public var tiers: [Tier] = []
-  /// Extents that go to a faster tier, and to a slower one.
+  /// Extents that go to a faster tier.
   public var up = 0
+  /// Extents that go to a slower one.
   public var down = 0
   /// Bytes of their live copies.
   public var bytes: UInt64 = 0
@@ -67,8 +70,9 @@ public struct TierPlanInfo: Codable, Sendable, Equatable {
   public var isMore = false
   /// The first of the moves, in the order in which they are made.
   public var moves: [Move] = []
-  /// Extents that belong elsewhere and can not be moved; why the last of them can not.
+  /// Extents that belong elsewhere and can not be moved.
   public var refused = 0
+  /// Why the last of them can not.
   public var complaint: String?
   /// The job that makes the moves; nil if none is under way.
   public var job: Int?

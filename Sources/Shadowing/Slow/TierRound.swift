@@ -35,11 +35,11 @@ public struct TierRound: Sendable {
     public let extent: UInt64
     /// Its bytes.
     public let bytes: UInt64
-    /// The store and the tier of its live copy.
-    public let store: StoreID
+    /// The tier of its live copy.
     public let current: Int
-    /// Where it belongs, and why.
+    /// The tier that it belongs on.
     public let wanted: Int
+    /// Why it belongs there.
     public let cause: TierPolicy.Cause
     /// The accesses that are expected of it within the horizon.
     public let expectedAccesses: Float
@@ -95,7 +95,7 @@ public struct TierRound: Sendable {
       current: store.tier, score: scale.score(expected), idleSeconds: idle ?? observedSeconds)
     guard tier != store.tier else { return }
     let candidate = Candidate(
-      volume: volume, extent: extent, bytes: bytes, store: store.id, current: store.tier, wanted: tier,
+      volume: volume, extent: extent, bytes: bytes, current: store.tier, wanted: tier,
       cause: cause, expectedAccesses: expected)
     guard case .volatility = cause else {
       if forced.count < settings.movesMax { forced.append(candidate) }
