@@ -341,7 +341,7 @@ def a_store_is_drained_under_load_and_removed(case):
 
 @limit(200)
 def an_interrupted_drain_goes_on(case):
-    daemon = case.daemon(stores=TWO, extent=SMALL, config="{ moves: { bytesPerSecond: '4M', inFlight: 3 } }")
+    daemon = case.daemon(stores=TWO, extent=SMALL, config="{ moves: { bytesPerSecond: '1500K', inFlight: 3 } }")
     client = daemon.client()
     data = pattern(7, 20 * MiB)
     client.write(0, data)
@@ -356,7 +356,7 @@ def an_interrupted_drain_goes_on(case):
         assert job["what"] == "drain a" and job["state"] == "running", job
         assert job["movedBytes"] > 0 and job["leftBytes"] > 0 and job["leftSeconds"] > 0, job
         # The budget is kept: bursts of a tenth of a second, and what is under way.
-        assert job["bytesPerSecond"] < 6 * MiB, job
+        assert job["bytesPerSecond"] < 3 * MiB, job
         used.append(_store(daemon, "a")["usedBytes"])
         daemon.kill()
         daemon.check()

@@ -32,7 +32,7 @@ class _BadServer:
         os.rename(self.rate + ".new", self.rate)
 
     def now(self):
-        {"delay": lambda: setattr(self.wire, "delay", 0.2), "error": lambda: open(self.trigger, "w").close(),
+        {"delay": lambda: setattr(self.wire, "delay", 1.0), "error": lambda: open(self.trigger, "w").close(),
          "rate": lambda: self.set_rate("1M"), "stop": self.server.pause, "kill": self.server.kill}[self.fault]()
 
     def over(self):
@@ -94,7 +94,8 @@ def _suffer(case, fault, turns, lasting, between):
         time.sleep(between)
         bad.now()
         end = time.monotonic() + lasting
-        while time.monotonic() < end:
+        # fio may be between two runs, and write nothing for a while.
+        while time.monotonic() < end or (max(lacking) == 0 and time.monotonic() < end + 20):
             lacking.append(_volume(daemon)["lackingExtents"])
             time.sleep(0.1)
         bad.over()

@@ -39,8 +39,9 @@ def figures_agree_with_fio(case):
                "--runtime=6", "--rate_iops=600,200")
     reads, writes = fio["read"], fio["write"]
     requests = reads["total_ios"] + writes["total_ios"]
-    # The second in which fio ended has ended, too.
-    time.sleep(1.2)
+    # The second in which fio ended has to end, too.
+    eventually(lambda: _sum(daemon.json("stats", "v", "--window", "30s")["samples"], "iops") > 0.99 * requests, 10,
+               "all requests")
     load = daemon.json("stats", "v", "--window", "30s")
     _near(_sum(load["samples"], "iops"), requests, 0.01, "requests")
     _near(_sum(load["samples"], "readBytesPerSecond"), reads["io_bytes"], 0.01, "bytes read")
@@ -65,9 +66,12 @@ def heat_is_where_the_requests_were(case):
     need_gnomon()
     daemon = case.daemon(volumes={"v": 64 * MiB})
     fio = _fio(case, daemon, "--rw=randread", "--bs=4k", "--iodepth=4", "--offset=32m", "--size=16m", "--io_size=2m")
-    time.sleep(1.2)
-    heat = daemon.json("heatmap", "v")
-    counts = [sum(sum(row["counts"][bucket:bucket + 1]) for row in heat["rows"]) for bucket in range(256)]
+
+    def counted():
+        rows = daemon.json("heatmap", "v")["rows"]
+        return [sum(sum(row["counts"][bucket:bucket + 1]) for row in rows) for bucket in range(256)]
+    eventually(lambda: sum(counted()) == fio["read"]["total_ios"], 10, "all requests")
+    heat, counts = daemon.json("heatmap", "v"), counted()
     assert heat["bucketBytes"] == 256 * KiB, heat["bucketBytes"]
     assert sum(counts) == fio["read"]["total_ios"] == sum(counts[128:192]), counts
     assert "@" in daemon.gnomon("heatmap", "v", "--span", "5m")
