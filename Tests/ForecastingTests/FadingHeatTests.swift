@@ -52,8 +52,12 @@ import Testing
     #expect(heat[256] == nil)
     #expect(heat.touch(1 << 33, at: 12, mayGrow: true) == .grown)
     #expect(heat[1 << 33]?.long == 1)
-    #expect(heat.chunks.count == 2)
-    #expect(VolumeHeat(chunks: heat.chunks) == heat)
-    #expect(VolumeHeat(chunks: [0: [FadingHeat()]]) == nil)
+    #expect(heat.chunkCount == 2)
+    #expect(heat.all.count == 512)
+    var again = VolumeHeat()
+    heat.forEachChunk { number, chunk in #expect(again.add(Array(chunk), number)) }
+    #expect(again[255] == heat[255] && again[1 << 33] == heat[1 << 33] && again.chunkCount == 2)
+    #expect(!again.add(Array(heat.all.prefix(256)), 0))
+    #expect(!again.add([FadingHeat()], 7))
   }
 }

@@ -15,7 +15,9 @@ extension PredictionLoop {
 
   func survey() {
     candidates = view.stores
-    let fast = FastStores(settings.enabled ? candidates : [])
+    let tiers = FastStores(candidates)
+    isTiered = tiers.tier != nil
+    let fast = settings.enabled ? tiers : FastStores([])
     if fast != self.fast {
       let old = self.fast
       self.fast = fast

@@ -32,6 +32,8 @@ final class PredictionLoop {
   var volumesWithout: Set<VolumeID> = []
   var candidates: [StoreCandidate] = []
   var fast = FastStores([])
+  /// Whether there is more than one tier at all.
+  var isTiered = false
   /// What shadows may take now, and at most.
   var allowedBytes: UInt64 = 0
   var shareBytes: UInt64 = 0
@@ -102,7 +104,7 @@ final class PredictionLoop {
       }
       publish()
     }
-    book?.note(records)
+    if isTiered { book?.note(records) }
     if fast.tier != nil {
       for record in records { observe(record, at: now) }
       prefetch(at: now)

@@ -19,10 +19,19 @@ final class HeatBook: Sendable {
     var heat = VolumeHeat()
   }
 
+  /// Where an entry can be changed without being copied.
+  private final class Page {
+    var entry: Entry
+
+    init(_ entry: Entry) {
+      self.entry = entry
+    }
+  }
+
   private struct State {
     var clock: HistoryClock
     var lastNanoseconds = MonotonicClock.nanoseconds()
-    var volumes: [VolumeID: Entry] = [:]
+    var volumes: [VolumeID: Page] = [:]
     /// Of volumes that were not seen yet.
     var kept: KeptHeat
     var chunks = 0
@@ -34,6 +43,10 @@ final class HeatBook: Sendable {
         elapsedSeconds: Double(now - min(now, lastNanoseconds)) / 1e9, wallSeconds: Double(time(nil)))
       lastNanoseconds = now
       return UInt32(clamping: Int(clock.seconds))
+    }
+
+    mutating func forget(_ volume: VolumeID) {
+      chunks -= volumes.removeValue(forKey: volume)?.entry.heat.chunkCount ?? 0
     }
   }
 
@@ -59,21 +72,18 @@ final class HeatBook: Sendable {
       var present: Set<VolumeID> = []
       for volume in volumes {
         present.insert(volume.id)
-        if state.volumes[volume.id]?.uuid == volume.uuid { continue }
-        state.chunks -= state.volumes[volume.id]?.heat.chunks.count ?? 0
+        if state.volumes[volume.id]?.entry.uuid == volume.uuid { continue }
+        state.forget(volume.id)
         var entry = Entry(uuid: volume.uuid, extentBytes: volume.extentBytes, sinceSeconds: now)
         if let kept = state.kept.volumes.removeValue(forKey: volume.uuid),
-          state.chunks + kept.heat.chunks.count <= chunksMax
+          state.chunks + kept.heat.chunkCount <= chunksMax
         {
           (entry.sinceSeconds, entry.heat) = (min(kept.sinceSeconds, now), kept.heat)
         }
-        state.chunks += entry.heat.chunks.count
-        state.volumes[volume.id] = entry
+        state.chunks += entry.heat.chunkCount
+        state.volumes[volume.id] = Page(entry)
       }
-      for id in state.volumes.keys where !present.contains(id) {
-        state.chunks -= state.volumes[id]?.heat.chunks.count ?? 0
-        state.volumes[id] = nil
-      }
+      for id in Array(state.volumes.keys) where !present.contains(id) { state.forget(id) }
     }
   }
 
@@ -82,16 +92,19 @@ final class HeatBook: Sendable {
     if records.isEmpty { return }
     state.withLock { state in
       let now = state.seconds()
+      var volume: VolumeID?
+      var page: Page?
       for record in records where record.kind != .cache && record.length > 0 {
-        guard let bytes = state.volumes[record.volume]?.extentBytes else { continue }
+        if record.volume != volume { (volume, page) = (record.volume, state.volumes[record.volume]) }
+        guard let page else { continue }
+        let bytes = page.entry.extentBytes
         let first = record.offset / bytes
         let last = min((record.offset + UInt64(record.length) - 1) / bytes, first + Self.extentsPerRequest)
         for extent in first...last {
-          let mayGrow = state.chunks < chunksMax
-          switch state.volumes[record.volume]?.heat.touch(extent, at: now, mayGrow: mayGrow) {
+          switch page.entry.heat.touch(extent, at: now, mayGrow: state.chunks < chunksMax) {
+          case .counted: break
           case .grown: state.chunks += 1
-          case .dropped: state.volumes[record.volume]?.isPartial = true
-          default: break
+          case .dropped: page.entry.isPartial = true
           }
         }
       }
@@ -100,17 +113,14 @@ final class HeatBook: Sendable {
 
   /// What is known of all volumes, and the time that it goes by.
   var now: (volumes: [VolumeID: Entry], seconds: UInt32) {
-    state.withLock { ($0.volumes, $0.seconds()) }
+    state.withLock { ($0.volumes.mapValues(\.entry), $0.seconds()) }
   }
-
-  /// Bytes of memory.
-  var bytes: UInt64 { state.withLock { UInt64($0.chunks * VolumeHeat.bytesPerChunk) } }
 
   /// What is to be kept for the next time.
   var toKeep: KeptHeat {
     state.withLock { state in
       var kept = KeptHeat(seconds: state.seconds())
-      for entry in state.volumes.values {
+      for entry in state.volumes.values.map(\.entry) {
         kept.volumes[entry.uuid] = KeptHeat.Volume(sinceSeconds: entry.sinceSeconds, heat: entry.heat)
       }
       return kept

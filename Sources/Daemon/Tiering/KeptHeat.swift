@@ -41,12 +41,12 @@ struct KeptHeat: Equatable {
       guard let high = bytes.take(UInt64.self), let low = bytes.take(UInt64.self),
         let since = bytes.take(UInt32.self), let chunkCount = bytes.take(UInt32.self)
       else { return nil }
-      var chunks: [UInt32: [FadingHeat]] = [:]
+      var heat = VolumeHeat()
       for _ in 0..<chunkCount {
-        guard let number = bytes.take(UInt32.self), let chunk = Self.chunk(from: &bytes) else { return nil }
-        chunks[number] = chunk
+        guard let number = bytes.take(UInt32.self), let chunk = Self.chunk(from: &bytes),
+          heat.add(chunk, number)
+        else { return nil }
       }
-      guard let heat = VolumeHeat(chunks: chunks) else { return nil }
       volumes[UUID128(high: high, low: low)] = Volume(sinceSeconds: since, heat: heat)
     }
   }
@@ -71,8 +71,8 @@ struct KeptHeat: Equatable {
       bytes.append(uuid.high)
       bytes.append(uuid.low)
       bytes.append(volume.sinceSeconds)
-      bytes.append(UInt32(volume.heat.chunks.count))
-      for (number, chunk) in volume.heat.chunks {
+      bytes.append(UInt32(volume.heat.chunkCount))
+      volume.heat.forEachChunk { number, chunk in
         bytes.append(number)
         for heat in chunk {
           bytes.append(heat.brief.bitPattern)

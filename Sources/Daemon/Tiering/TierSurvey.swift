@@ -69,10 +69,8 @@ struct TierSurvey {
   ) -> VolatilityScale {
     var scale = VolatilityScale()
     for entry in volumes.values {
-      for chunk in entry.heat.chunks.values {
-        for heat in chunk where heat.lastSeconds > 0 {
-          scale.add(heat.expectedAccesses(within: horizonSeconds, at: now))
-        }
+      for heat in entry.heat.all where heat.lastSeconds > 0 {
+        scale.add(heat.expectedAccesses(within: horizonSeconds, at: now))
       }
     }
     return scale

@@ -1,10 +1,5 @@
 /// The heat of one volume's extents. Memory is taken where there were accesses: for 256 extents at a time.
 public struct VolumeHeat: Sendable, Equatable {
-  /// Extents of a chunk.
-  public static let extentsPerChunk = 256
-  /// Bytes of a chunk.
-  public static let bytesPerChunk = extentsPerChunk * MemoryLayout<FadingHeat>.stride
-
   /// What became of an access.
   public enum Count: Sendable {
     /// There was memory for it.
@@ -15,23 +10,30 @@ public struct VolumeHeat: Sendable, Equatable {
     case dropped
   }
 
-  /// By number: chunk n has the extents from n · `extentsPerChunk` on.
-  public private(set) var chunks: [UInt32: [FadingHeat]] = [:]
+  /// Extents of a chunk.
+  public static let extentsPerChunk = 256
+  /// Bytes of a chunk.
+  public static let bytesPerChunk = extentsPerChunk * MemoryLayout<FadingHeat>.stride
+
+  /// Where in `extents` each chunk begins. Chunk n has the extents from n · `extentsPerChunk` on.
+  private var places: [UInt32: Int] = [:]
+  /// One chunk behind the other.
+  private var extents: [FadingHeat] = []
 
   /// Nothing is known yet.
   public init() {}
 
-  /// What was kept; nil if a chunk has another size.
-  public init?(chunks: [UInt32: [FadingHeat]]) {
-    guard chunks.values.allSatisfy({ $0.count == Self.extentsPerChunk }) else { return nil }
-    self.chunks = chunks
-  }
+  /// Chunks for which memory was taken.
+  public var chunkCount: Int { places.count }
 
   /// The heat of an extent; nil if nothing is known of it.
   public subscript(extent: UInt64) -> FadingHeat? {
     let (number, place) = Self.split(extent)
-    return chunks[number]?[place]
+    return places[number].map { extents[$0 + place] }
   }
+
+  /// All that is known, in no order.
+  public var all: [FadingHeat] { extents }
 
   /// Counts an access.
   ///
@@ -41,12 +43,30 @@ public struct VolumeHeat: Sendable, Equatable {
   /// - Returns: how it was counted.
   public mutating func touch(_ extent: UInt64, at seconds: UInt32, mayGrow: Bool) -> Count {
     let (number, place) = Self.split(extent)
-    if chunks[number]?[place].touch(at: seconds) != nil { return .counted }
+    if let start = places[number] {
+      extents[start + place].touch(at: seconds)
+      return .counted
+    }
     guard mayGrow else { return .dropped }
     var chunk = [FadingHeat](repeating: FadingHeat(), count: Self.extentsPerChunk)
     chunk[place].touch(at: seconds)
-    chunks[number] = chunk
+    _ = add(chunk, number)
     return .grown
+  }
+
+  /// Adds what was kept of a chunk.
+  ///
+  /// - Returns: false if it has another size, or is there already; nothing has changed.
+  public mutating func add(_ chunk: [FadingHeat], _ number: UInt32) -> Bool {
+    guard chunk.count == Self.extentsPerChunk, places[number] == nil else { return false }
+    places[number] = extents.count
+    extents += chunk
+    return true
+  }
+
+  /// Calls `body` with each chunk and its number.
+  public func forEachChunk(_ body: (UInt32, ArraySlice<FadingHeat>) -> Void) {
+    for (number, start) in places { body(number, extents[start..<start + Self.extentsPerChunk]) }
   }
 
   private static func split(_ extent: UInt64) -> (number: UInt32, place: Int) {
