@@ -73,7 +73,8 @@ extension Catalog {
     volumeIDs.insert(volume.id)
   }
 
-  /// Changes a volume's name, whether it is read-only and its redundancy; its size and extent size stay.
+  /// Changes a volume's name, whether it is read-only, its redundancy and its tiers; its size and extent size
+  /// stay.
   ///
   /// - Throws: `notFound` if there is no such volume, `conflict` if the new name is taken.
   public func update(volume: VolumeRecord) throws(GnomonError) {
@@ -82,13 +83,14 @@ extension Catalog {
       try database.prepared(
         """
         UPDATE volumes SET name = ?2, read_only = ?3, copies = ?4, across = ?5, protection = ?6,
-          errors = ?7
+          errors = ?7, pin = ?8, never = ?9
         WHERE id = ?1
         """
       )
       .bind(1, Int64(volume.id.rawValue)).bind(2, volume.name).bind(3, Int64(volume.readOnly ? 1 : 0))
       .bind(4, Int64(volume.redundancy.copies)).bind(5, volume.redundancy.across.rawValue)
-      .bind(6, volume.redundancy.protection.name).bind(7, volume.redundancy.errors.rawValue).run()
+      .bind(6, volume.redundancy.protection.name).bind(7, volume.redundancy.errors.rawValue)
+      .bind(8, volume.tiers.pinWord).bind(9, "\(volume.tiers.never)").run()
       guard try database.number("SELECT changes()") == 1 else { throw Self.noVolume(volume.id) }
     }
   }

@@ -93,6 +93,10 @@ enum Schema {
       reason TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    ALTER TABLE volumes ADD COLUMN pin TEXT NOT NULL DEFAULT 'none';
+    ALTER TABLE volumes ADD COLUMN never TEXT NOT NULL DEFAULT 'none';
+    """,
   ]
 
   static var version: Int64 { Int64(migrations.count) }

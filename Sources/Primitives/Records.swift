@@ -83,11 +83,13 @@ public struct VolumeRecord: Sendable, Equatable {
   public var readOnly: Bool
   /// How many copies there are to be of it, and where.
   public var redundancy: Redundancy
+  /// On which tiers they belong.
+  public var tiers: TierRules
 
   /// A volume; by default writable, with extents of the standard size.
   public init(
     id: VolumeID, uuid: UUID128, name: String, sizeBytes: UInt64, extentBytes: UInt64 = ExtentSize.standard,
-    readOnly: Bool = false, redundancy: Redundancy = Redundancy()
+    readOnly: Bool = false, redundancy: Redundancy = Redundancy(), tiers: TierRules = TierRules()
   ) {
     self.id = id
     self.uuid = uuid
@@ -96,6 +98,7 @@ public struct VolumeRecord: Sendable, Equatable {
     self.extentBytes = extentBytes
     self.readOnly = readOnly
     self.redundancy = redundancy
+    self.tiers = tiers
   }
 
   /// Extents that the volume's address space is cut into; the last may be partly beyond the end.

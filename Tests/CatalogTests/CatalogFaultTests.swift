@@ -134,7 +134,8 @@ struct CatalogFaultTests {
     try pool.tamper(
       "ALTER TABLE stores DROP COLUMN draining; ALTER TABLE volumes DROP COLUMN copies;"
         + "ALTER TABLE volumes DROP COLUMN across; ALTER TABLE volumes DROP COLUMN protection;"
-        + "ALTER TABLE volumes DROP COLUMN errors;"
+        + "ALTER TABLE volumes DROP COLUMN errors; ALTER TABLE volumes DROP COLUMN pin;"
+        + "ALTER TABLE volumes DROP COLUMN never;"
         + "DROP TABLE scrub; DROP TABLE scrub_findings; PRAGMA user_version = 1")
     let refusal = gnomonError { _ = try Catalog(opening: pool.directory, readOnly: true) }
     #expect(refusal?.message.contains("older Gnomon") == true)
@@ -142,6 +143,7 @@ struct CatalogFaultTests {
     #expect(try catalog.stores() == [TemporaryPool.store(0)])
     #expect(try catalog.volumes() == [volume])
     #expect(volume.redundancy == Redundancy(copies: 1, across: .store, protection: .sync, errors: .hold))
+    #expect(volume.tiers == TierRules(pin: nil, never: TierSet()))
     let map = try catalog.map(of: volume)
     for extent in [1, 2, 5000] as [UInt64] { #expect(map[Int(extent)] == entry(extent).rawValue) }
     #expect(try catalog.loadPlane(.shadow(0), of: volume).isEmpty)
@@ -151,6 +153,7 @@ struct CatalogFaultTests {
     try catalog.update(store: store)
     var changed = volume
     changed.redundancy = Redundancy(copies: 3, across: .zone, protection: .async, errors: .fail)
+    changed.tiers = TierRules(pin: 255, never: TierSet([0, 64, 128]))
     try catalog.update(volume: changed)
     catalog.close()
     let again = try pool.open()

@@ -113,7 +113,9 @@ struct CatalogSealTests {
 
   @Test func aPoolFromBeforeThereWereSealsIsBroughtUpToDate() throws {
     let pool = try TemporaryPool()
-    try pool.tamper("DROP TABLE scrub; DROP TABLE scrub_findings; PRAGMA user_version = 3;")
+    try pool.tamper(
+      "DROP TABLE scrub; DROP TABLE scrub_findings; ALTER TABLE volumes DROP COLUMN pin;"
+        + "ALTER TABLE volumes DROP COLUMN never; PRAGMA user_version = 3;")
     let catalog = try pool.open()
     #expect(try catalog.lastScrub() == nil)
     try catalog.setLastScrub(ScrubRecord(scope: "all volumes", startedSeconds: 1))

@@ -17,7 +17,9 @@ struct CatalogSenseTests {
     ("UPDATE stores SET cache = 'some'", "store store0"), ("UPDATE stores SET size = -1", "store store0"),
     ("UPDATE volumes SET uuid = 'x'", "volume vol1"), ("UPDATE volumes SET size = -1", "volume vol1"),
     ("UPDATE volumes SET size = 0", "volume vol1"), ("UPDATE volumes SET extent = 65537", "volume vol1"),
-    ("UPDATE volumes SET extent = 32768", "volume vol1"),
+    ("UPDATE volumes SET extent = 32768", "volume vol1"), ("UPDATE stores SET tier = 256", "store store0"),
+    ("UPDATE volumes SET pin = 'tier256'", "volume vol1"), ("UPDATE volumes SET never = ''", "volume vol1"),
+    ("UPDATE volumes SET pin = 'tier1', never = 'tier0,tier1'", "volume vol1"),
     ("UPDATE volumes SET extent = 134217728", "volume vol1"),
   ])
   func aRowThatMakesNoSenseIsNamed(sql: String, whose: String) throws {
