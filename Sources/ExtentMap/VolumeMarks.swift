@@ -21,7 +21,10 @@ public struct VolumeMarks: BitwiseCopyable, @unchecked Sendable {
   @usableFromInline static let failsIndex = storeCount + 3
   @usableFromInline static let acrossIndex = storeCount + 4
   private static let extentsIndex = storeCount + 5
-  static let bytes = (storeCount + 6) * MemoryLayout<UInt64>.size
+  /// 1 + the pinned tier, or 0; behind it the tiers that are never to be used, a bit for each.
+  private static let pinIndex = storeCount + 6
+  private static let neverIndex = storeCount + 7
+  static let bytes = (neverIndex + TierSet.wordCount) * MemoryLayout<UInt64>.size
 
   /// - Parameter memory: zeros, as many as `bytes` says.
   init(_ memory: UnsafeMutableRawPointer) {
@@ -83,6 +86,25 @@ public struct VolumeMarks: BitwiseCopyable, @unchecked Sendable {
   @inlinable public var failsAtOnce: Bool {
     get { unsafe words[Self.failsIndex].load(ordering: .relaxed) != 0 }
     nonmutating set { unsafe words[Self.failsIndex].store(newValue ? 1 : 0, ordering: .relaxed) }
+  }
+
+  /// On which tiers new extents belong. Not read as a whole: for an instant a mixture of old and new rules
+  /// may be seen, and an extent placed by it lies well enough.
+  public var tiers: TierRules {
+    get {
+      let pin = unsafe Int(words[Self.pinIndex].load(ordering: .relaxed)) - 1
+      var never = TierSet()
+      for number in 0..<TierSet.wordCount {
+        never[word: number] = unsafe words[Self.neverIndex + number].load(ordering: .relaxed)
+      }
+      return TierRules(pin: pin < 0 ? nil : pin, never: never)
+    }
+    nonmutating set {
+      unsafe words[Self.pinIndex].store(UInt64(1 + (newValue.pin ?? -1)), ordering: .relaxed)
+      for number in 0..<TierSet.wordCount {
+        unsafe words[Self.neverIndex + number].store(newValue.never[word: number], ordering: .relaxed)
+      }
+    }
   }
 
   /// Extents that the volume has now.

@@ -32,9 +32,10 @@ public struct SlotPlacement: Sendable {
   }
 }
 
-/// Free space of all stores, and the choice of where a new extent goes: the lowest tier number with
-/// room, within a tier the store with the largest share of free space; to a store that is not well only if no
-/// other is left.
+/// Free space of all stores, and the choice of where a new extent goes: the tier that its volume is pinned
+/// to, else the lowest tier number with room, within a tier the store with the largest share of free space;
+/// to a store that is not well only if no other is left, and to one of a tier that its volume is never to use
+/// only if there is none of those either.
 public final class Placement: Sendable {
   /// Used only under the lock.
   private final class Candidate: @unchecked Sendable {
@@ -110,11 +111,15 @@ public final class Placement: Sendable {
     }
   }
 
-  /// Picks and takes a slot for a new extent; nil if every store that is left is full.
-  func allocate(slotBytes: UInt64, _ placement: inout SlotPlacement) -> Bool {
+  /// Picks and takes a slot for a new extent; false if every store that is left is full.
+  ///
+  /// - Parameter rules: those of its volume.
+  func allocate(
+    slotBytes: UInt64, by rules: TierRules = TierRules(), _ placement: inout SlotPlacement
+  ) -> Bool {
     candidates.withLock { list in
       var full = placement
-      while let index = best(in: list, excluding: full) ?? best(in: list, excluding: full, lastResort: true) {
+      while let index = best(in: list, by: rules, excluding: full) {
         let store = list[index].store
         if let slot = list[index].allocator.allocate(slotBytes: slotBytes) {
           placement.store = store
@@ -133,10 +138,12 @@ public final class Placement: Sendable {
   /// - Parameters:
   ///   - copies: the others, the live one first.
   ///   - domain: what no two may share.
+  ///   - never: tiers that get none.
   ///   - placement: the stores to keep away from; then the slot.
   /// - Returns: false if no store will do.
   func allocate(
-    beside copies: CopySet, across domain: FailureDomain, slotBytes: UInt64, _ placement: inout SlotPlacement
+    beside copies: CopySet, across domain: FailureDomain, never: TierSet = TierSet(), slotBytes: UInt64,
+    _ placement: inout SlotPlacement
   ) -> Bool {
     candidates.withLock { list in
       let present = (0..<copies.count).compactMap { number in
@@ -146,7 +153,7 @@ public final class Placement: Sendable {
       var best: Candidate?
       for candidate in list {
         guard candidate.holdsLiveCopies, !candidate.isExcluded, !placement.isExcluded(candidate.store),
-          candidate.allocator.freeBytes >= slotBytes,
+          !never.contains(candidate.place.tier), candidate.allocator.freeBytes >= slotBytes,
           !present.contains(where: {
             $0 === candidate || $0.place.shares(domain, with: candidate.place)
           })
@@ -184,22 +191,18 @@ public final class Placement: Sendable {
     }
   }
 
-  private func best(
-    in list: [Candidate], excluding full: SlotPlacement, lastResort: Bool = false
-  ) -> Int? {
-    var best: Int?
-    var bestShare = 0.0
-    for index in list.indices
-    where list[index].holdsLiveCopies && !list[index].isExcluded && list[index].isLastResort == lastResort
-      && !full.isExcluded(list[index].store)
-    {
-      if let best, list[index].place.tier != list[best].place.tier { break }
-      let share = list[index].freeShare
-      if best == nil || share > bestShare {
-        best = index
-        bestShare = share
-      }
+  private func best(in list: [Candidate], by rules: TierRules, excluding full: SlotPlacement) -> Int? {
+    var best: (index: Int, rank: (Int, Int, Int, Int), freeShare: Double)?
+    for (index, candidate) in list.enumerated()
+    where candidate.holdsLiveCopies && !candidate.isExcluded && !full.isExcluded(candidate.store) {
+      let tier = candidate.place.tier
+      let fit = rules.fit(tier)
+      let rank = (fit == .forbidden ? 1 : 0, candidate.isLastResort ? 1 : 0, fit.rawValue, tier)
+      if let best, best.rank < rank { continue }
+      let freeShare = candidate.freeShare
+      if let best, best.rank == rank, best.freeShare >= freeShare { continue }
+      best = (index, rank, freeShare)
     }
-    return best
+    return best?.index
   }
 }

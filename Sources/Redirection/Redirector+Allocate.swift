@@ -83,15 +83,16 @@ extension Redirector {
   private func takeSlot(_ index: UInt32) -> Bool {
     let op = unsafe operation(index)
     let bytes = unsafe op.pointee.view.extentBytes
+    let rules = unsafe op.pointee.view.marks.tiers
     var sparing = unsafe op.pointee.placement
     if shared.stores.exclude(from: &sparing, where: shared.stores.isAway),
-      shared.placement.allocate(slotBytes: bytes, &sparing)
+      shared.placement.allocate(slotBytes: bytes, by: rules, &sparing)
     {
       unsafe op.pointee.placement.store = sparing.store
       unsafe op.pointee.placement.slot = sparing.slot
       return true
     }
-    return unsafe shared.placement.allocate(slotBytes: bytes, &op.pointee.placement)
+    return unsafe shared.placement.allocate(slotBytes: bytes, by: rules, &op.pointee.placement)
   }
 
   /// Whether slots will be freed for certain. In the order of their way: none is missed as it moves on.
@@ -168,7 +169,8 @@ extension Redirector {
     {
       unsafe shared.stores.exclude(from: &op.pointee.placement, where: isUnfitForShadow)
       if unsafe shared.placement.allocate(
-        beside: copies, across: view.marks.across, slotBytes: view.extentBytes, &op.pointee.placement)
+        beside: copies, across: view.marks.across, never: view.marks.tiers.never,
+        slotBytes: view.extentBytes, &op.pointee.placement)
       {
         beginPreparation(index)
         return
@@ -236,9 +238,10 @@ extension Redirector {
   /// elsewhere, if there is room and its store is away, or has taken so long that nobody should count on it.
   func preparationIsOverdue(_ index: UInt32) {
     let op = unsafe operation(index)
+    let view = unsafe op.pointee.view
     if unsafe op.pointee.copies.count > 0 {
       leavePreparation(index)
-      unsafe mapPrepared(index, op.pointee.cursor >> UInt64(op.pointee.view.extentShift))
+      unsafe mapPrepared(index, op.pointee.cursor >> UInt64(view.extentShift))
       return
     }
     let store = unsafe op.pointee.placement.store
@@ -251,7 +254,7 @@ extension Redirector {
     other.exclude(store)
     shared.stores.exclude(from: &other) { shared.stores.isAway($0) || shared.stores.isLate($0) }
     guard unsafe !op.pointee.latePreparation.isMapped,
-      unsafe shared.placement.allocate(slotBytes: op.pointee.view.extentBytes, &other)
+      shared.placement.allocate(slotBytes: view.extentBytes, by: view.marks.tiers, &other)
     else { return }
     leavePreparation(index)
     unsafe op.pointee.placement = other

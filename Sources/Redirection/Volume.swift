@@ -18,6 +18,7 @@ public final class Volume: Sendable {
   public let map: ExtentMap
   private let size: Atomic<UInt64>
   private let wanted: Mutex<Redundancy>
+  private let tierRules: Mutex<TierRules>
 
   /// What clients have asked of the volume since the daemon started.
   public let traffic = Traffic()
@@ -32,7 +33,9 @@ public final class Volume: Sendable {
     self.map = map
     size = Atomic(record.sizeBytes)
     wanted = Mutex(record.redundancy)
+    tierRules = Mutex(record.tiers)
     tellWriters(record.redundancy)
+    map.view.marks.tiers = record.tiers
   }
 
   /// What it wants to survive; it can change while clients are connected.
@@ -41,6 +44,15 @@ public final class Volume: Sendable {
     set {
       wanted.withLock { $0 = newValue }
       tellWriters(newValue)
+    }
+  }
+
+  /// On which tiers it belongs; it can change while clients are connected, and holds from then on.
+  public var tiers: TierRules {
+    get { tierRules.withLock { $0 } }
+    set {
+      tierRules.withLock { $0 = newValue }
+      map.view.marks.tiers = newValue
     }
   }
 

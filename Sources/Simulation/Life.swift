@@ -85,6 +85,7 @@ extension World {
       volumes[number].take(volume.map)
       volume.map.view.marks.failsAtOnce = plan.failsAtOnce
       volume.map.view.marks.copies = plan.copies
+      if number < plan.tierRules.count { volume.map.view.marks.tiers = plan.tierRules[number] }
       life.shared.changes.activity.insert(volume.activeExtents, of: volume.map.view)
     }
     for volume in volumes { life.shared.changes.dropVolatileShadows(of: volume.map) }

@@ -1,4 +1,4 @@
-import Primitives
+package import Primitives
 import Redirection
 
 /// What a world is made of, and what is done in it. All of it follows from the seed, or is given by a test.
@@ -32,6 +32,8 @@ package struct WorldPlan {
 
   /// Copies that volumes want.
   var copies = 1
+  /// On which tiers volumes belong, by number; those behind the last belong anywhere.
+  package var tierRules: [TierRules] = []
   /// Requests do not wait for stores that are away.
   var failsAtOnce = false
 
@@ -95,5 +97,19 @@ package struct WorldPlan {
     // Reads that hang keep slots from coming back; with few allowed on their way, moves would use them up.
     let isStarved = faults.hang > 0 && waitingMax < MapChanges.waitingMax
     if generator.chance(2) && !isStarved { seals = 1 + generator.below(4) }
+    tierRules = Self.tierRules(seed: seed, count: volumes.count)
+  }
+
+  /// One world in four has volumes that belong on some of its two tiers. Drawn apart from the rest, so that
+  /// the other worlds are what they would be without.
+  private static func tierRules(seed: UInt64, count: Int) -> [TierRules] {
+    var generator = SeededGenerator(seed: seed &* 7927)
+    guard generator.chance(4) else { return [] }
+    return (0..<count).map { _ in
+      let (pin, other) = (generator.below(2), generator.below(2))
+      return TierRules(
+        pin: generator.chance(2) ? pin : nil,
+        never: generator.chance(2) && other != pin ? TierSet([other]) : TierSet())
+    }
   }
 }
