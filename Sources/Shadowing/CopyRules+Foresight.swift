@@ -29,7 +29,7 @@ extension CopyRules {
     }
     let present = stores.filter { copies.stores.contains($0.id) && !fast.contains($0.id) }
     // It may be the heir if the live copy's store fails, so it has to outlive the process.
-    return TargetChoice(extentBytes: extentBytes, tier: candidates.first?.tier)
+    return TargetChoice(extentBytes: extentBytes, tier: candidates.first?.tier, never: tiers.never)
       .best(among: candidates + present, beside: copies.stores)
       .mapError { Objection(description: $0.description) }
       .map { Move(.replicate, volume: copies.volume, extent: copies.extent, to: $0, reason: reason) }

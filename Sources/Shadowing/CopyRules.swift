@@ -19,13 +19,19 @@ public struct CopyRules: Sendable {
   public var extentBytes: UInt64
   /// What it wants to survive.
   public var wanted: Redundancy
+  /// On which tiers it belongs.
+  public var tiers: TierRules
 
   /// Rules for one volume.
-  public init(stores: [StoreCandidate], volumeName: String, extentBytes: UInt64, wanted: Redundancy) {
+  public init(
+    stores: [StoreCandidate], volumeName: String, extentBytes: UInt64, wanted: Redundancy,
+    tiers: TierRules = TierRules()
+  ) {
     self.stores = stores
     self.volumeName = volumeName
     self.extentBytes = extentBytes
     self.wanted = wanted
+    self.tiers = tiers
   }
 
   // MARK: Protection
@@ -47,7 +53,7 @@ public struct CopyRules: Sendable {
     // One that lacks something will lack nothing soon, or is left behind as the volume wants it.
     let count = independent(copies.stores)
     guard count < wanted.copies else { return .success(nil) }
-    let choice = TargetChoice(extentBytes: extentBytes, domain: wanted.across)
+    let choice = TargetChoice(extentBytes: extentBytes, domain: wanted.across, never: tiers.never)
     guard copies.shadows.count < ShadowLine.shadowsMax else {
       return .failure(TargetChoice.Refusal(reasons: ["it has as many copies as it can have"]))
     }
@@ -58,6 +64,10 @@ public struct CopyRules: Sendable {
 
   private func isUsable(_ store: StoreID) -> Bool {
     stores.contains { $0.id == store && $0.objection == nil && !$0.isVolatile }
+  }
+
+  private func isForbidden(_ store: StoreID) -> Bool {
+    stores.contains { $0.id == store && tiers.never.contains($0.tier) }
   }
 
   private func independent(_ places: [StoreID]) -> Int {
@@ -76,12 +86,15 @@ public struct CopyRules: Sendable {
   ) -> Result<Move, TargetChoice.Refusal> {
     let isLive = copies.live == store
     // A copy elsewhere that may take over makes this quick.
-    if let move = promote(copies, from: store, reason: reason) { return .success(move) }
+    if let move = promote(copies, from: store, reason: reason), !isForbidden(move.target) {
+      return .success(move)
+    }
     let remaining = copies.goodStores.filter { $0 != store }
     if !isLive, independent(remaining) >= wanted.copies {
       return .success(move(.drop, copies, to: store, reason: reason))
     }
-    let choice = TargetChoice(extentBytes: extentBytes, domain: wanted.across)
+    let choice = TargetChoice(
+      extentBytes: extentBytes, domain: wanted.across, tier: isLive ? tiers.pin : nil, never: tiers.never)
     return choice.best(among: stores, beside: copies.stores.filter { $0 != store }, replacing: store).map {
       Move(
         .migrate, volume: copies.volume, extent: copies.extent, to: $0, from: store, isSourceLive: isLive,
@@ -89,11 +102,12 @@ public struct CopyRules: Sendable {
     }
   }
 
-  /// Has another copy take the place of the live one, if that lies in a store; nil if none can.
+  /// Has another copy take the place of the live one, if that lies in a store; nil if none can. One on a tier
+  /// that the volume is never to use does so only if there is no other.
   public func promote(_ copies: ExtentCopies, from store: StoreID, reason: String) -> Move? {
-    guard copies.live == store,
-      let heir = copies.shadows.first(where: { $0.isSynced && $0.store != store && isUsable($0.store) })
-    else { return nil }
+    guard copies.live == store else { return nil }
+    let heirs = copies.shadows.filter { $0.isSynced && $0.store != store && isUsable($0.store) }
+    guard let heir = heirs.first(where: { !isForbidden($0.store) }) ?? heirs.first else { return nil }
     return move(.promote, copies, to: heir.store, reason: reason)
   }
 
@@ -168,7 +182,8 @@ public struct CopyRules: Sendable {
     if isNew, leaving == nil, copies.shadows.count == ShadowLine.shadowsMax {
       return Objection(description: "it has as many copies as it can have")
     }
-    let choice = TargetChoice(extentBytes: extentBytes, domain: wanted.across, mayBeLive: mayBeLive)
+    let choice = TargetChoice(
+      extentBytes: extentBytes, domain: wanted.across, mayBeLive: mayBeLive, never: tiers.never)
     let others = copies.stores.filter { $0 != leaving && $0 != target }
     let objection =
       isNew

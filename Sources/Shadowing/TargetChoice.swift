@@ -89,13 +89,19 @@ public struct TargetChoice: Sendable {
   public var mayBeLive: Bool
   /// The tier that is wanted; nil: the nearest to that of the copy that it stands beside or replaces.
   public var tier: Int?
+  /// Tiers on which the volume is to have no copies.
+  public var never: TierSet
 
   /// A choice; the defaults are those of a shadow that may take over.
-  public init(extentBytes: UInt64, domain: FailureDomain = .store, mayBeLive: Bool = true, tier: Int? = nil) {
+  public init(
+    extentBytes: UInt64, domain: FailureDomain = .store, mayBeLive: Bool = true, tier: Int? = nil,
+    never: TierSet = TierSet()
+  ) {
     self.extentBytes = extentBytes
     self.domain = domain
     self.mayBeLive = mayBeLive
     self.tier = tier
+    self.never = never
   }
 
   /// The best store: rather one that is well, then see `StorePlace.rank`.
@@ -139,6 +145,9 @@ public struct TargetChoice: Sendable {
   /// Why a copy that a store has can not be put to use.
   func objectionToUse(of store: StoreCandidate) -> String? {
     if let objection = store.objection { return objection }
+    if never.contains(store.tier) {
+      return "is of \(Tier.name(store.tier)), where the volume is never to have copies"
+    }
     return mayBeLive && store.isVolatile ? "is volatile" : nil
   }
 

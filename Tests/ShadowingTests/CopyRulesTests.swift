@@ -24,11 +24,11 @@ private func copies(_ live: UInt8, _ shadows: (UInt8, Bool)...) -> ExtentCopies 
 
 private func rules(
   _ stores: [StoreCandidate], copies: Int = 1, across: FailureDomain = .store,
-  _ protection: Protection = .sync
+  _ protection: Protection = .sync, tiers: TierRules = TierRules()
 ) -> CopyRules {
   CopyRules(
     stores: stores, volumeName: "v", extentBytes: 1 << 20,
-    wanted: Redundancy(copies: copies, across: across, protection: protection))
+    wanted: Redundancy(copies: copies, across: across, protection: protection), tiers: tiers)
 }
 
 @Suite struct TargetChoiceTests {
@@ -279,5 +279,69 @@ extension Result {
         #expect(copies.shadows.map(\.isSynced) == shadows.map { $0.1 == 0 })
       }
     }
+  }
+}
+
+/// On which tiers copies belong.
+@Suite struct TierRulesTests {
+  private let stores = [
+    store(0, "fast", tier: 0), store(1, "mid", tier: 1), store(2, "slow", tier: 2), store(3, "far", tier: 2),
+  ]
+  private let objection = "mid is of tier1, where the volume is never to have copies"
+
+  @Test func aChoiceKeepsAwayFromForbiddenTiers() {
+    var choice = TargetChoice(extentBytes: 1 << 20, tier: 1, never: TierSet([1]))
+    #expect(choice.best(among: stores, beside: [id(2)]).success == id(3))
+    choice.never = TierSet([0, 1])
+    let refusal = choice.best(among: Array(stores.prefix(3)), beside: [id(2)]).failure
+    #expect(refusal?.reasons.contains(objection) == true && refusal?.reasons.count == 3)
+  }
+
+  @Test func protectionMakesNoCopiesThere() {
+    let rules = rules(Array(stores.prefix(2)), copies: 2, tiers: TierRules(never: TierSet([1])))
+    #expect(rules.protect(copies(0)).failure?.reasons.last == objection)
+    // One that is there counts all the same, and is made equal again.
+    #expect(rules.protect(copies(0, (1, true))) == .success(nil))
+    #expect(rules.protect(copies(0, (1, false))).success??.kind == .resync)
+  }
+
+  @Test func evacuationGoesToThePinnedTierAndNeverToAForbiddenOne() {
+    #expect(rules(stores).evacuate(copies(2), from: id(2)).success?.target == id(3))
+    #expect(rules(stores, tiers: TierRules(pin: 0)).evacuate(copies(2), from: id(2)).success?.target == id(0))
+    // What is not the live copy stays near to it.
+    let shadow = rules(stores, copies: 2, tiers: TierRules(pin: 0)).evacuate(
+      copies(2, (3, true)), from: id(3))
+    #expect(shadow.success?.target == id(1))
+    let stuck = rules(Array(stores.prefix(2)), tiers: TierRules(never: TierSet([1])))
+    #expect(stuck.evacuate(copies(0), from: id(0)).failure?.description == objection)
+  }
+
+  @Test func theHeirIsRatherOneThatMayBeThere() {
+    let forbidding = rules(stores, tiers: TierRules(never: TierSet([1])))
+    #expect(forbidding.promote(copies(0, (1, true), (2, true)), from: id(0), reason: "")?.target == id(2))
+    #expect(rules(stores).promote(copies(0, (1, true), (2, true)), from: id(0), reason: "")?.target == id(1))
+    // Better than none; but nothing that has time to copy relies on it.
+    #expect(forbidding.promote(copies(0, (1, true)), from: id(0), reason: "")?.target == id(1))
+    let move = forbidding.evacuate(copies(0, (1, true)), from: id(0)).success
+    #expect(move?.kind == .migrate && move?.target == id(2))
+  }
+
+  @Test func nobodyCanAskForACopyThere() {
+    let rules = rules(stores, tiers: TierRules(never: TierSet([1])))
+    #expect(rules.relocate(copies(0), to: id(1)).failure?.description == objection)
+    #expect(rules.relocate(copies(0, (1, true)), to: id(1)).failure?.description == objection)
+    #expect(rules.replicate(copies(0), to: id(1)).failure?.description == objection)
+    #expect(rules.drop(copies(0, (1, true)), from: id(1)).success??.kind == .drop)
+    #expect(rules.relocate(copies(0), to: id(2)).success??.kind == .migrate)
+  }
+
+  @Test func nothingIsForeseenThere() {
+    let forbidding = rules(stores, tiers: TierRules(never: TierSet([0])))
+    let result = forbidding.foreshadow(copies(2), among: [id(0)], headroomBytes: [:], reason: "")
+    #expect(result.failure?.description.hasPrefix("fast is of tier0") == true)
+    #expect(
+      rules(stores, tiers: TierRules(pin: 2)).foreshadow(
+        copies(2), among: [id(0)], headroomBytes: [:], reason: ""
+      ).success?.target == id(0))
   }
 }

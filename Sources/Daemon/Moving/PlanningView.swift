@@ -38,7 +38,8 @@ struct PlanningView: Sendable {
 
   static func rules(for volume: Volume, _ stores: [StoreCandidate]) -> CopyRules {
     CopyRules(
-      stores: stores, volumeName: volume.name, extentBytes: volume.extentBytes, wanted: volume.redundancy)
+      stores: stores, volumeName: volume.name, extentBytes: volume.extentBytes, wanted: volume.redundancy,
+      tiers: volume.tiers)
   }
 }
 
