@@ -62,6 +62,7 @@ extension PoolControl {
           cause: "what it holds is gone when the daemon ends",
           remedy: "add shadows there instead: --keep")
       }
+      if request.kind != .drop { try checkTier(of: store, for: volume) }
       let what =
         "\(request.extents == "all" ? "all extents" : "extents \(request.extents)") of \(request.volume)"
       let (title, rule): (String, RequestPlan.Rule) =
@@ -77,6 +78,16 @@ extension PoolControl {
       }
       return info(mover.submit(title, .request, plan))
     }
+  }
+
+  private func checkTier(of store: any Store, for volume: Volume) throws(GnomonError) {
+    let (tier, never) = (store.record.tier, volume.tiers.never)
+    guard never.contains(tier) else { return }
+    let others = TierSet(never.tiers.filter { $0 != tier })
+    throw GnomonError(
+      .conflict,
+      "store \(store.record.name) is of \(Tier.name(tier)), where \(volume.name) is never to have copies",
+      remedy: "choose another store, or allow it: `gnomon volume set \(volume.name) --never \(others)`")
   }
 
   // MARK: Draining
@@ -126,24 +137,28 @@ extension PoolControl {
 
   // MARK: What volumes want
 
-  func setRedundancy(
-    volume name: String, _ change: RedundancyChange
-  ) async throws(GnomonError) -> VolumeInfo {
+  func setVolume(name: String, _ change: VolumeSettings) async throws(GnomonError) -> VolumeInfo {
     try await exclusively { () throws(GnomonError) in
       let volume = try existing(name)
-      let wanted = change.applied(to: volume.redundancy)
+      let wanted = change.redundancy.applied(to: volume.redundancy)
+      let tiers = try Validation.check(change.tiers, on: volume.tiers, of: name, among: poolTiers)
       let record = VolumeRecord(
         id: volume.id, uuid: volume.uuid, name: volume.name, sizeBytes: volume.sizeBytes,
-        extentBytes: volume.extentBytes, readOnly: try await isReadOnly(volume.id), redundancy: wanted)
+        extentBytes: volume.extentBytes, readOnly: try await isReadOnly(volume.id), redundancy: wanted,
+        tiers: tiers)
       let pool = pool
       try await pool.catalogThread.perform { () throws(GnomonError) in
         try pool.catalog.update(volume: record)
       }
       volume.redundancy = wanted
+      volume.tiers = tiers
       mover.lookAgain()
       return info(volume)
     }
   }
+
+  /// The tiers that there are stores of.
+  var poolTiers: PoolTiers { PoolTiers(pool.stores.map { ($0.record.tier, $0.mayHoldLiveCopies) }) }
 
   /// What the catalog says, whatever the configuration has made of it.
   private func isReadOnly(_ id: VolumeID) async throws(GnomonError) -> Bool {

@@ -11,7 +11,7 @@ extension PoolControl {
 
   func extents(volume name: String, _ extents: ExtentSet) async throws(GnomonError) -> ExtentList {
     let volume = try existing(name)
-    let teller = PlaceTeller(pool, reasons: mover.reasons(of: volume.id))
+    let teller = PlaceTeller(pool, volume.tiers, reasons: mover.reasons(of: volume.id))
     var list = ExtentList(volume: name, extentBytes: volume.extentBytes, runs: [])
     list.extentCount = volume.map.extentCount
     var looks = Self.extentsPerAnswer
@@ -33,11 +33,13 @@ extension PoolControl {
 
 /// Puts into words where an extent's copies lie.
 private struct PlaceTeller {
+  private let rules: TierRules
   private let reasons: [UInt64: String]
   private var names: [StoreID: String] = [:]
   private var tiers: [StoreID: Int] = [:]
 
-  init(_ pool: Pool, reasons: [UInt64: String]) {
+  init(_ pool: Pool, _ rules: TierRules, reasons: [UInt64: String]) {
+    self.rules = rules
     self.reasons = reasons
     for store in pool.stores {
       names[store.record.id] = store.record.name
@@ -65,11 +67,17 @@ private struct PlaceTeller {
 
   private func name(of store: StoreID) -> String { names[store] ?? "\(store.rawValue)" }
 
-  /// Moves are remembered for a while, first placements are not: they follow from the tiers.
+  /// Moves are remembered for a while, first placements are not: they follow from the tiers and the rules.
   private func why(_ extent: UInt64, _ live: StoreID) -> String {
     if let reason = reasons[extent] { return reason }
     if tiers.count == 1 { return "the only store" }
-    return tiers[live] == tiers.values.min()
+    let tier = tiers[live] ?? 0
+    if rules.never.contains(tier) { return "no store of another tier took it, or placed before the rule" }
+    if let pin = rules.pin {
+      let word = Tier.name(pin)
+      return tier == pin ? "pinned to \(word)" : "\(word) did not take it, or placed before the rule"
+    }
+    return tier == tiers.values.filter { !rules.never.contains($0) }.min()
       ? "placed by tier" : "no faster store had room, or moved long ago"
   }
 }

@@ -95,7 +95,13 @@ extension PoolControl {
         .invalid, "the hint's range is empty or goes beyond the end of volume \(volume.name)",
         cause: "it has \(volume.sizeBytes) bytes")
     }
-    let allowed = shared.state.withLock { $0.allowedBytes }
+    let (allowed, fastTier) = shared.state.withLock { ($0.allowedBytes, $0.fastTier) }
+    if let fastTier, volume.tiers.never.contains(fastTier) {
+      throw GnomonError(
+        .conflict,
+        "volume \(volume.name) is never to have copies on \(Tier.name(fastTier)), where hints make them",
+        remedy: "allow them there: see `gnomon volume set --help`, --never")
+    }
     guard request.length <= allowed else {
       throw GnomonError(
         .full, "the hint is for more than shadows may take of the fast tier",

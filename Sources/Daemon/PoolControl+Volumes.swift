@@ -18,6 +18,7 @@ extension PoolControl {
       throw GnomonError(
         .conflict, "there is a volume \(request.name) already", remedy: "choose another name")
     }
+    _ = try Validation.check(request.tiers, of: request.name, among: poolTiers)
     let pool = pool
     let extentBytes = request.extentBytes ?? configuration.volumes.extentBytes
     let volume = try await pool.catalogThread.perform { () throws(GnomonError) -> Volume in

@@ -114,7 +114,7 @@ actor PoolControl: ControlPlane {
       extentBytes: volume.extentBytes, readOnly: volume.isReadOnly,
       mappedBytes: volume.map.mappedCount() * volume.extentBytes,
       connections: pool.exports.attachments(volume.name), state: state(of: volume),
-      redundancy: volume.redundancy, lackingExtents: lackingCount(volume))
+      redundancy: volume.redundancy, tiers: volume.tiers, lackingExtents: lackingCount(volume))
   }
 
   /// Extents that have fewer copies than the volume wants.

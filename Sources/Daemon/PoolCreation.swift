@@ -57,7 +57,8 @@ enum PoolCreation {
   static func record(_ request: VolumeRequest, id: VolumeID, extentBytes: UInt64) -> VolumeRecord {
     VolumeRecord(
       id: id, uuid: newUUID(), name: request.name, sizeBytes: request.sizeBytes,
-      extentBytes: extentBytes, readOnly: request.readOnly, redundancy: request.redundancy.applied())
+      extentBytes: extentBytes, readOnly: request.readOnly, redundancy: request.redundancy.applied(),
+      tiers: request.tiers.applied())
   }
 
   static func newUUID() -> UUID128 {

@@ -25,8 +25,8 @@ public protocol ControlPlane: Sendable {
   func createVolume(_ request: VolumeRequest) async throws(GnomonError) -> VolumeInfo
   /// Grows, or with `force` shrinks; without it mapped extents beyond the new end are refused.
   func resizeVolume(name: String, sizeBytes: UInt64, force: Bool) async throws(GnomonError) -> VolumeInfo
-  /// Changes what a volume wants to survive; what is not said stays.
-  func setRedundancy(volume name: String, _ change: RedundancyChange) async throws(GnomonError) -> VolumeInfo
+  /// Changes how a volume is kept; what is not said stays.
+  func setVolume(name: String, _ change: VolumeSettings) async throws(GnomonError) -> VolumeInfo
   /// Where the extents lie; at most `ExtentList.runsMax` runs.
   func extents(volume name: String, _ extents: ExtentSet) async throws(GnomonError) -> ExtentList
   /// Refused with `conflict` while a client has the volume open.

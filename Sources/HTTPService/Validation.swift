@@ -7,8 +7,6 @@ public enum Validation {
   public static let nameBytesMax = 255
   /// Longest path, as the kernel has it.
   public static let pathBytesMax = 4095
-  /// The slowest tier.
-  public static let tierMax = 255
   /// Extents that a volume may have: 4 PiB of 1 MiB, 32 GiB of map when every one is mapped.
   public static let extentsMax: UInt64 = 1 << 32
   /// Least size of a store: its label and some extents.
@@ -23,10 +21,10 @@ public enum Validation {
     try checkName(request.name, of: "store")
     try checkPlace(of: request)
     try checkStoreSize(of: request)
-    guard (0...tierMax).contains(request.tier) else {
+    guard (0...Tier.max).contains(request.tier) else {
       throw GnomonError(
         .invalid, "store '\(request.name)' has a wrong tier: \(request.tier)",
-        remedy: "a tier is a number from 0 (fastest) to \(tierMax)")
+        remedy: "a tier is a number from 0 (fastest) to \(Tier.max)")
     }
     guard request.cost.isFinite, request.cost >= 0 else {
       throw GnomonError(
@@ -48,6 +46,7 @@ public enum Validation {
     try checkSize(request.sizeBytes, of: "volume '\(request.name)'")
     if let extentBytes = request.extentBytes { try checkExtent(extentBytes) }
     try check(request.redundancy)
+    try check(request.tiers)
     let extentBytes = request.extentBytes ?? ExtentSize.standard
     guard (request.sizeBytes - 1) / extentBytes < extentsMax else {
       let limit = ByteSize(
@@ -87,6 +86,8 @@ public enum Validation {
         .invalid, "a pool needs a store that lasts", cause: "memory may hold shadows only, never a live copy",
         remedy: "add a file, a block device or an NBD export")
     }
+    let tiers = PoolTiers(stores.map { ($0.tier, $0.kind != .memory) })
+    for volume in volumes { _ = try check(volume.tiers, of: volume.name, among: tiers) }
     if let path = firstDuplicate(stores.filter { $0.kind != .memory }.map(\.path)) {
       throw GnomonError(
         .invalid, "two stores have the path \(path)",

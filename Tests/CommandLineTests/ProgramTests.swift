@@ -125,8 +125,8 @@ import Testing
     try await withServer { pool in
       #expect(
         run("volume", "list", "--pool", pool).output == """
-          NAME     SIZE  MAPPED  EXTENT  ACCESS      COPIES  LACKING  CONNECTIONS
-          disk0  20 GiB   5 MiB   1 MiB  read-write       1        0            1
+          NAME     SIZE  MAPPED  EXTENT  ACCESS      COPIES  LACKING  PIN  NEVER  CONNECTIONS
+          disk0  20 GiB   5 MiB   1 MiB  read-write       1        0  -    -                1
 
           """)
       #expect(
@@ -457,7 +457,19 @@ import Testing
           .status == 0)
       let two = run("volume", "show", "two", environment: environment).output
       #expect(two.contains("copies:       2 across zones\n") && two.contains("protection:   none\n"))
+      #expect(
+        run("volume", "set", "disk0", "--pin", "tier0", "--never", "2,3", environment: environment).output
+          == "The volume disk0 has pin=tier0, never=tier2,tier3.\n")
+      let pinned = run("volume", "show", "disk0", environment: environment).output
+      #expect(pinned.contains("pin:          tier0\n") && pinned.contains("never:        tier2,tier3\n"))
+      #expect(run("volume", "create", "three=1G", "--pin", "7", environment: environment).status == 0)
+      let three = run("volume", "show", "three", environment: environment).output
+      #expect(three.contains("pin:          tier7 (no store of that tier may hold live copies)\n"))
+      #expect(
+        run("volume", "set", "disk0", "--pin", "none", "--never", "none", environment: environment).output
+          == "The volume disk0 has pin=none, never=none.\n")
       for words in [
+        ["--pin", "fast"], ["--pin", "tier256"], ["--never", ""], ["--pin", "0", "--never", "tier0"],
         [], ["--copies", "5"], ["--copies", "0"], ["--copies", "x"], ["--across", "planet"],
         ["--protection", "all"],
       ] {

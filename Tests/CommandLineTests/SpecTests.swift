@@ -54,6 +54,22 @@ import Testing
     #expect(
       try VolumeRequest(spec: "d=1T,extent=64K")
         == VolumeRequest(name: "d", sizeBytes: 1 << 40, extentBytes: 64 << 10))
+    let pinned = VolumeRequest(
+      name: "d", sizeBytes: 1 << 30, tiers: TierRulesChange(pin: .tier(1), never: TierSet([0, 2])))
+    for spec in ["d=1G,pin=tier1,never=tier0+tier2", "d=1G,pin=1,never=0\\,2"] {
+      #expect(try VolumeRequest(spec: spec) == pinned)
+    }
+    #expect(try VolumeRequest(spec: "d=1G", options: ["pin": "1", "never": "tier2,tier0"]) == pinned)
+    #expect(
+      try VolumeRequest(spec: "d=1G,pin=none,never=none")
+        == VolumeRequest(name: "d", sizeBytes: 1 << 30, tiers: TierRulesChange(never: TierSet())))
+  }
+
+  @Test func aKeyIsNotGivenTwice() {
+    let error = #expect(throws: GnomonError.self) {
+      try VolumeRequest(spec: "d=1G,pin=tier1", options: ["pin": "tier1"])
+    }
+    #expect(error?.message == "volume 'd': 'pin' is given twice")
   }
 
   @Test(arguments: [
@@ -61,6 +77,8 @@ import Testing
     ("d=1000", "wrong size of volume 'd': 1000 bytes"), ("d=0", "wrong size of volume 'd': 0 bytes"),
     ("d=1G,extent=3M", "wrong extent size: 3 MiB"), ("d=1G,extent=big", "volume 'd': wrong extent 'big'"),
     ("d=1G,size=1", "volume 'd': unknown key 'size'"), ("a/b=1G", "wrong name of a volume"),
+    ("d=1G,pin=tier256", "wrong pin 'tier256'"), ("d=1G,never=0;1", "wrong never '0;1'"),
+    ("d=1G,pin=0,never=0", "a volume can not be pinned to tier0 and never have copies there"),
   ])
   func wrongVolumesAreTold(text: String, message: String) throws {
     let error = #expect(throws: GnomonError.self) { try VolumeRequest(spec: text) }

@@ -107,7 +107,8 @@ import Testing
     Call(
       method: "POST", path: "/v1/volumes", pattern: "/v1/volumes",
       summary: "Creates a volume. `name` and `sizeBytes` (a multiple of 4096) are required; without "
-        + "`extentBytes` the daemon's default is taken; `readOnly` is false by default.",
+        + "`extentBytes` the daemon's default is taken; `readOnly` is false by default. The fields of "
+        + "`PATCH` below are taken, too.",
       body: #"{"name":"disk1","sizeBytes":10737418240,"extentBytes":65536}"#, status: 201),
     Call(
       method: "PATCH", path: "/v1/volumes/disk0", pattern: "/v1/volumes/{name}",
@@ -117,10 +118,11 @@ import Testing
     Call(
       method: "PATCH", path: "/v1/volumes/disk0", pattern: "/v1/volumes/{name}",
       summary:
-        "Or changes what the volume wants to survive: `copies` (1 to 4, the live one included), `across` "
-        + "(`store`, `node`, `zone`, `region`), `protection` (`sync`, `async`, `none`). What is not said "
-        + "stays. `lackingExtents` have fewer good copies than wanted.",
-      body: #"{"copies":2,"across":"store","protection":"sync"}"#, status: 200),
+        "Or changes how the volume is kept: `copies` (1 to 4, the live one included), `across` "
+        + "(`store`, `node`, `zone`, `region`), `protection` (`sync`, `async`, `none`), `errors` (`hold`, "
+        + "`fail`), `pin` (the tier on which live copies belong; null: none in particular), `never` (tiers "
+        + "that get no copies). What is not said stays. `lackingExtents` have fewer good copies than wanted.",
+      body: #"{"copies":2,"across":"store","protection":"sync","pin":0,"never":[2]}"#, status: 200),
     Call(
       method: "GET", path: "/v1/volumes/disk0/extents/0-99", pattern: "/v1/volumes/{name}/extents/{extents}",
       summary: "Where extents lie, and why: runs of those that are alike. `extents` is `all`, or numbers and "

@@ -81,6 +81,42 @@ import Testing
     #expect(await send("PATCH", "/v1/volumes/none", #"{"copies":2}"#).status == 404)
   }
 
+  @Test func tierRulesAreChangedWithTheRest() async throws {
+    func change(_ body: String) async throws -> VolumeInfo {
+      let response = await send("PATCH", "/v1/volumes/disk0", body)
+      return try #require(
+        JSONText.decode(VolumeInfo.self, from: Array(response.text.utf8)), "\(response.text)")
+    }
+    var volume = try await change(#"{"pin":0,"never":[2,1]}"#)
+    #expect(volume.pin == 0 && volume.never.tiers == [1, 2] && volume.copies == 1)
+    volume = try await change(#"{"copies":3,"never":[]}"#)
+    #expect(volume.pin == 0 && volume.never.isEmpty && volume.copies == 3)
+    volume = try await change(#"{"pin":null,"never":null}"#)
+    #expect(volume.pin == nil && volume.never.isEmpty)
+    for body in [
+      #"{"pin":256}"#, #"{"pin":-1}"#, #"{"pin":"tier0"}"#, #"{"pin":0.5}"#, #"{"never":0}"#,
+      #"{"never":[256]}"#,
+      #"{"never":["none"]}"#, #"{"pin":1,"never":[0,1]}"#, #"{"sizeBytes":42949672960,"pin":0}"#,
+    ] {
+      #expect(await send("PATCH", "/v1/volumes/disk0", body).status == 400, "\(body)")
+    }
+    let body = #"{"name":"v","sizeBytes":4096,"pin":3,"never":[0]}"#
+    let made = await send("POST", "/v1/volumes", body)
+    #expect(made.status == 201 && made.text.contains(#""pin":3"#) && made.text.contains(#""never":[0]"#))
+    #expect(await send("POST", "/v1/volumes", #"{"name":"w","sizeBytes":4096,"pin":"a"}"#).status == 400)
+  }
+
+  @Test func changesAreWrittenAsTheyAreRead() throws {
+    for change in [
+      TierRulesChange(), TierRulesChange(pin: .anywhere), TierRulesChange(pin: .tier(4), never: TierSet()),
+      TierRulesChange(never: TierSet([0, 255])),
+    ] {
+      let text = JSONText.encode(VolumeSettings(redundancy: RedundancyChange(copies: 2), tiers: change))
+      let read = try VolumePatch(json: JSONValue(parsing: text))
+      #expect(read == .settings(VolumeSettings(redundancy: RedundancyChange(copies: 2), tiers: change)))
+    }
+  }
+
   @Test func jobsAreBegunShownAndCancelled() async throws {
     let body = #"{"kind":"replicate","volume":"disk0","extents":"7,9-12","store":"slow"}"#
     let response = await APIHandler(control: control).answer(

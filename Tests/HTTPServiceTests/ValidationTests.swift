@@ -78,6 +78,60 @@ import Testing
     #expect(throws: GnomonError.self) { try Validation.check(stores: [store, other], volumes: []) }
   }
 
+  private static let tiers = PoolTiers([(0, true), (2, true), (2, false), (5, false)])
+
+  private func refusal(_ change: TierRulesChange, on rules: TierRules = TierRules()) -> GnomonError? {
+    do throws(GnomonError) {
+      _ = try Validation.check(change, on: rules, of: "v", among: Self.tiers)
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  @Test func tierRulesFitThePool() throws {
+    for (change, rules) in [
+      (TierRulesChange(), TierRules()),
+      (TierRulesChange(pin: .tier(2), never: TierSet([0, 5])), TierRules()),
+      (TierRulesChange(never: TierSet([5])), TierRules(pin: 2)),
+      (TierRulesChange(pin: .anywhere, never: TierSet([2])), TierRules(pin: 2)),
+      // Stores have gone since these were set: what is not said is not looked at.
+      (TierRulesChange(pin: .anywhere), TierRules(pin: 9, never: TierSet([0, 2]))),
+      (TierRulesChange(never: TierSet()), TierRules(pin: 9, never: TierSet([8]))),
+    ] {
+      let result = try Validation.check(change, on: rules, of: "v", among: Self.tiers)
+      #expect(result == change.applied(to: rules))
+    }
+  }
+
+  @Test func otherTierRulesAreRefused() {
+    for (change, word) in [
+      (TierRulesChange(pin: .tier(1)), "tier1"), (TierRulesChange(never: TierSet([0, 9])), "tier9"),
+      (TierRulesChange(pin: .tier(5)), "memory"), (TierRulesChange(never: TierSet([0, 2])), "tier0,tier2"),
+      (TierRulesChange(pin: .tier(0), never: TierSet([0])), "tier0"),
+      (TierRulesChange(pin: .tier(256)), "256"),
+    ] {
+      let error = refusal(change)
+      #expect(error?.code == .invalid && error?.remedy != nil, "\(change)")
+      #expect(error.map { "\($0)".contains(word) } == true, "\(change): \(String(describing: error))")
+    }
+    let pinned = refusal(TierRulesChange(never: TierSet([0])), on: TierRules(pin: 0))
+    #expect(pinned?.code == .conflict && pinned?.remedy?.contains("--pin none --never tier0") == true)
+    let forbidden = refusal(TierRulesChange(pin: .tier(0)), on: TierRules(never: TierSet([0, 5])))
+    #expect(forbidden?.code == .conflict && forbidden?.remedy?.contains("--pin tier0 --never tier5") == true)
+  }
+
+  @Test func aNewPoolHasTheTiersOfItsVolumes() {
+    let store = StoreRequest(name: "a", path: "/x", sizeBytes: 1 << 30, tier: 3)
+    func check(_ tiers: TierRulesChange) throws {
+      try Validation.check(
+        stores: [store], volumes: [VolumeRequest(name: "v", sizeBytes: 4096, tiers: tiers)])
+    }
+    #expect(throws: Never.self) { try check(TierRulesChange(pin: .tier(3))) }
+    #expect(throws: GnomonError.self) { try check(TierRulesChange(pin: .tier(0))) }
+    #expect(throws: GnomonError.self) { try check(TierRulesChange(never: TierSet([3]))) }
+  }
+
   @Test(arguments: [
     ("listn", "listen"), ("--josn", "--json"), ("vol", "volume"), ("zzzzzz", nil), ("", nil),
     ("TIER", "tier"),

@@ -163,7 +163,8 @@ package final class FakeControlPlane: ControlPlane {
     let record = VolumeRecord(
       id: VolumeID(rawValue: 2), uuid: UUID128(high: 9, low: 10), name: request.name,
       sizeBytes: request.sizeBytes, extentBytes: request.extentBytes ?? ExtentSize.standard,
-      readOnly: request.readOnly, redundancy: request.redundancy.applied())
+      readOnly: request.readOnly, redundancy: request.redundancy.applied(),
+      tiers: request.tiers.applied())
     let info = VolumeInfo(record, mappedBytes: 0, connections: 0)
     let isNew = state.withLock { state in
       if state.volumes.contains(where: { $0.name == request.name }) { return false }
@@ -191,17 +192,18 @@ package final class FakeControlPlane: ControlPlane {
     return try result.get()
   }
 
-  package func setRedundancy(
-    volume name: String, _ change: RedundancyChange
-  ) async throws(GnomonError) -> VolumeInfo {
+  package func setVolume(name: String, _ change: VolumeSettings) async throws(GnomonError) -> VolumeInfo {
     try await enter()
     let result: Result<VolumeInfo, GnomonError> = state.withLock { state in
       guard let index = state.volumes.firstIndex(where: { $0.name == name }) else {
         return .failure(GnomonError(.notFound, "there is no volume '\(name)'"))
       }
-      if let copies = change.copies { state.volumes[index].copies = copies }
-      if let across = change.across { state.volumes[index].across = across }
-      if let protection = change.protection { state.volumes[index].protection = protection }
+      let wanted = change.redundancy
+      if let copies = wanted.copies { state.volumes[index].copies = copies }
+      if let across = wanted.across { state.volumes[index].across = across }
+      if let protection = wanted.protection { state.volumes[index].protection = protection }
+      if let pin = change.tiers.pin { state.volumes[index].pin = pin.tier }
+      if let never = change.tiers.never { state.volumes[index].never = never }
       state.volumes[index].lackingExtents = 5
       return .success(state.volumes[index])
     }

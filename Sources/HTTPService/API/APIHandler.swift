@@ -40,8 +40,8 @@ struct APIHandler: Sendable {
       case .size(let change):
         return Self.success(
           try await control.resizeVolume(name: name, sizeBytes: change.sizeBytes, force: change.force))
-      case .redundancy(let change):
-        return Self.success(try await control.setRedundancy(volume: name, change))
+      case .settings(let change):
+        return Self.success(try await control.setVolume(name: name, change))
       }
     case ("PATCH", .store(let name)):
       let change = try StoreChange(json: try body(of: request))

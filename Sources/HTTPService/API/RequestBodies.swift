@@ -38,7 +38,8 @@ extension StoreChange {
 
 extension VolumeRequest {
   static let fields = [
-    "name", "sizeBytes", "extentBytes", "readOnly", "copies", "across", "protection", "errors",
+    "name", "sizeBytes", "extentBytes", "readOnly", "copies", "across", "protection", "errors", "pin",
+    "never",
   ]
 
   /// Reads and checks the body of `POST /v1/volumes`.
@@ -49,7 +50,7 @@ extension VolumeRequest {
       sizeBytes: try fields.required("sizeBytes", fields.bytes("sizeBytes")),
       extentBytes: try fields.bytes("extentBytes"),
       readOnly: try fields.boolean("readOnly") ?? false,
-      redundancy: try RedundancyChange(fields))
+      redundancy: try RedundancyChange(fields), tiers: try TierRulesChange(fields))
     try Validation.check(self)
   }
 }
@@ -63,37 +64,47 @@ extension RedundancyChange {
   }
 }
 
-/// The body of `PATCH /v1/volumes/{name}`: a new size, or what the volume wants to survive.
+extension TierRulesChange {
+  init(_ fields: JSONFields) throws(GnomonError) {
+    self.init(
+      pin: fields.isNull("pin") ? .anywhere : try fields.tier("pin").map { .tier($0) },
+      never: try fields.tiers("never"))
+    try Validation.check(self)
+  }
+}
+
+/// The body of `PATCH /v1/volumes/{name}`: a new size, or how the volume is to be kept.
 package enum VolumePatch: Encodable, Equatable {
   case size(VolumeChange)
-  case redundancy(RedundancyChange)
+  case settings(VolumeSettings)
 
   /// One or the other, without a word that says which.
   package func encode(to encoder: any Encoder) throws {
     switch self {
     case .size(let change): try change.encode(to: encoder)
-    case .redundancy(let change): try change.encode(to: encoder)
+    case .settings(let change): try change.encode(to: encoder)
     }
   }
 
-  static let fields = ["sizeBytes", "force", "copies", "across", "protection", "errors"]
+  static let fields = ["sizeBytes", "force", "copies", "across", "protection", "errors", "pin", "never"]
 
   /// Reads and checks the body.
   package init(json: JSONValue) throws(GnomonError) {
     let fields = try JSONFields(json, allowed: Self.fields)
-    let redundancy = try RedundancyChange(fields)
+    let settings = VolumeSettings(
+      redundancy: try RedundancyChange(fields), tiers: try TierRulesChange(fields))
     let (sizeBytes, force) = (try fields.bytes("sizeBytes"), try fields.boolean("force"))
-    guard sizeBytes == nil && force == nil || redundancy.isEmpty else {
+    guard sizeBytes == nil && force == nil || settings.isEmpty else {
       throw GnomonError(
-        .invalid, "a volume's size and its copies can not be changed at once",
+        .invalid, "a volume's size and how it is kept can not be changed at once",
         remedy: "change one after the other")
     }
-    if redundancy.isEmpty {
+    if settings.isEmpty {
       let sizeBytes = try fields.required("sizeBytes", sizeBytes)
       try Validation.checkSize(sizeBytes, of: "the volume")
       self = .size(VolumeChange(sizeBytes: sizeBytes, force: force ?? false))
     } else {
-      self = .redundancy(redundancy)
+      self = .settings(settings)
     }
   }
 }

@@ -77,9 +77,8 @@ public struct APIClient: Sendable {
     try call("PATCH", "/v1/volumes/" + PercentCoding.encode(name), body: JSONText.encode(change))
   }
 
-  /// See `ControlPlane.setRedundancy`.
-  public func setRedundancy(volume name: String, _ change: RedundancyChange) throws(GnomonError) -> VolumeInfo
-  {
+  /// See `ControlPlane.setVolume`.
+  public func setVolume(name: String, _ change: VolumeSettings) throws(GnomonError) -> VolumeInfo {
     try call("PATCH", "/v1/volumes/" + PercentCoding.encode(name), body: JSONText.encode(change))
   }
 

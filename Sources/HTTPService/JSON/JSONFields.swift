@@ -54,6 +54,28 @@ struct JSONFields {
     }
   }
 
+  /// Whether the field is there and null.
+  func isNull(_ name: String) -> Bool { values[name] == .null }
+
+  func tier(_ name: String) throws(GnomonError) -> Int? {
+    guard let value = self[name] else { return nil }
+    guard let tier = value.tier else { throw mismatch(name, value, "one of the \(Self.tierKind)") }
+    return tier
+  }
+
+  func tiers(_ name: String) throws(GnomonError) -> TierSet? {
+    guard let value = self[name] else { return nil }
+    guard case .array(let values) = value else { throw mismatch(name, value, "a list of tiers, like [0, 2]") }
+    var tiers = TierSet()
+    for value in values {
+      guard let tier = value.tier else { throw mismatch(name, value, "a list of \(Self.tierKind)") }
+      tiers.insert(tier)
+    }
+    return tiers
+  }
+
+  private static let tierKind = "whole numbers from 0 (the fastest tier) to \(Tier.max)"
+
   func boolean(_ name: String) throws(GnomonError) -> Bool? {
     guard let value = self[name] else { return nil }
     guard case .boolean(let flag) = value else { throw mismatch(name, value, "true or false") }
@@ -79,5 +101,13 @@ struct JSONFields {
   private func mismatch(_ name: String, _ value: JSONValue, _ expected: String) -> GnomonError {
     GnomonError(
       .invalid, "wrong value of $.\(name)", cause: "it is \(value.summary)", remedy: "give \(expected)")
+  }
+}
+
+extension JSONValue {
+  /// The number of a tier; nil if it is something else.
+  fileprivate var tier: Int? {
+    guard case .integer(let number) = self, (0...Int64(Tier.max)).contains(number) else { return nil }
+    return Int(number)
   }
 }

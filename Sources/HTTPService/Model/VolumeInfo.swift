@@ -26,6 +26,10 @@ public struct VolumeInfo: Codable, Sendable, Equatable {
   public var protection: ProtectionWord
   /// What becomes of requests when no copy can be reached.
   public var errors: ErrorPolicy
+  /// The tier on which its live copies belong; nil: none in particular.
+  public var pin: Int?
+  /// Tiers that get no copies.
+  public var never: TierSet
   /// Mapped extents that have fewer copies than wanted which are up to date and may take over.
   public var lackingExtents: UInt64
 
@@ -33,7 +37,7 @@ public struct VolumeInfo: Codable, Sendable, Equatable {
   public init(
     name: String, uuid: String, sizeBytes: UInt64, extentBytes: UInt64, readOnly: Bool, mappedBytes: UInt64,
     connections: Int, state: VolumeState = .online, redundancy: Redundancy = Redundancy(),
-    lackingExtents: UInt64 = 0
+    tiers: TierRules = TierRules(), lackingExtents: UInt64 = 0
   ) {
     self.name = name
     self.uuid = uuid
@@ -47,6 +51,8 @@ public struct VolumeInfo: Codable, Sendable, Equatable {
     across = redundancy.across
     protection = ProtectionWord(redundancy.protection)
     errors = redundancy.errors
+    pin = tiers.pin
+    never = tiers.never
     self.lackingExtents = lackingExtents
   }
 
@@ -55,7 +61,7 @@ public struct VolumeInfo: Codable, Sendable, Equatable {
     self.init(
       name: record.name, uuid: record.uuid.description, sizeBytes: record.sizeBytes,
       extentBytes: record.extentBytes, readOnly: record.readOnly, mappedBytes: mappedBytes,
-      connections: connections, redundancy: record.redundancy)
+      connections: connections, redundancy: record.redundancy, tiers: record.tiers)
   }
 }
 
@@ -125,11 +131,15 @@ public struct VolumeRequest: Codable, Sendable, Equatable {
   public var protection: ProtectionWord?
   /// What becomes of requests when no copy can be reached; nil: `hold`.
   public var errors: ErrorPolicy?
+  /// The tier on which its live copies belong; nil: none in particular.
+  public var pin: Int?
+  /// Tiers that get no copies; nil: none.
+  public var never: TierSet?
 
   /// What is not said has its default.
   public init(
     name: String, sizeBytes: UInt64, extentBytes: UInt64? = nil, readOnly: Bool = false,
-    redundancy: RedundancyChange = RedundancyChange()
+    redundancy: RedundancyChange = RedundancyChange(), tiers: TierRulesChange = TierRulesChange()
   ) {
     self.name = name
     self.sizeBytes = sizeBytes
@@ -139,7 +149,12 @@ public struct VolumeRequest: Codable, Sendable, Equatable {
     across = redundancy.across
     protection = redundancy.protection
     errors = redundancy.errors
+    pin = tiers.pin?.tier
+    never = tiers.never
   }
+
+  /// On which tiers it belongs.
+  public var tiers: TierRulesChange { TierRulesChange(pin: pin.map { .tier($0) }, never: never) }
 
   /// What it is to survive.
   public var redundancy: RedundancyChange {
@@ -147,7 +162,7 @@ public struct VolumeRequest: Codable, Sendable, Equatable {
   }
 }
 
-/// What is to change of what a volume wants to survive: the body of `PATCH /v1/volumes/{name}`.
+/// What is to change of what a volume wants to survive.
 public struct RedundancyChange: Codable, Sendable, Equatable {
   /// Copies of each extent, the live one included; nil: as it is.
   public var copies: Int?

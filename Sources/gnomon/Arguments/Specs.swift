@@ -45,29 +45,71 @@ extension StoreRequest {
 
 extension VolumeRequest {
   static let form = "NAME=SIZE"
-  static let keys = ["extent", "copies", "across", "protection", "errors"]
+  static let keys = ["extent", "copies", "across", "protection", "errors", "pin", "never"]
 
   /// Reads and checks a volume from the command line.
-  init(spec text: String) throws(GnomonError) {
+  ///
+  /// - Parameter options: keys that were given as options instead.
+  init(spec text: String, options: [String: String] = [:]) throws(GnomonError) {
     let spec = try SpecText(
       parsing: text, kind: "volume", form: "NAME=SIZE[,KEY=VALUE]", allowed: Self.keys)
+    if let key = Self.keys.first(where: { spec.keys[$0] != nil && options[$0] != nil }) {
+      throw GnomonError(.invalid, "volume '\(spec.name)': '\(key)' is given twice")
+    }
+    let keys = spec.keys.merging(options) { said, _ in said }
     guard let size = ByteSize(parsing: spec.value) else {
       throw GnomonError(
         .invalid, "volume '\(spec.name)': wrong size '\(spec.value)'", remedy: ByteSize.hint)
     }
     var extent: ByteSize?
-    if let text = spec.keys["extent"] {
+    if let text = keys["extent"] {
       extent = ByteSize(parsing: text)
       guard extent != nil else {
         throw GnomonError(
           .invalid, "volume '\(spec.name)': wrong extent '\(text)'", remedy: "for example extent=1M")
       }
     }
-    let redundancy = try RedundancyChange(
-      copies: spec.keys["copies"], across: spec.keys["across"], protection: spec.keys["protection"],
-      errors: spec.keys["errors"])
+    let settings = try VolumeSettings(words: keys)
     self.init(
-      name: spec.name, sizeBytes: size.rawValue, extentBytes: extent?.rawValue, redundancy: redundancy)
+      name: spec.name, sizeBytes: size.rawValue, extentBytes: extent?.rawValue,
+      redundancy: settings.redundancy, tiers: settings.tiers)
+    try Validation.check(self)
+  }
+}
+
+extension VolumeSettings {
+  /// Reads and checks the words of the command line, by their keys; what is not there stays.
+  init(words: [String: String]) throws(GnomonError) {
+    self.init(
+      redundancy: try RedundancyChange(
+        copies: words["copies"], across: words["across"], protection: words["protection"],
+        errors: words["errors"]),
+      tiers: try TierRulesChange(pin: words["pin"], never: words["never"]))
+  }
+}
+
+extension TierRulesChange {
+  /// Reads and checks the words of the command line; what is nil stays.
+  init(pin: String?, never: String?) throws(GnomonError) {
+    func wrong(_ name: String, _ text: String, _ remedy: String) -> GnomonError {
+      GnomonError(.invalid, "wrong \(name) '\(text)'", remedy: remedy)
+    }
+    self.init()
+    if let pin {
+      if pin == TierRules.noneWord {
+        self.pin = .anywhere
+      } else if let tier = Tier.parse(pin) {
+        self.pin = .tier(tier)
+      } else {
+        throw wrong("pin", pin, Self.hint)
+      }
+    }
+    if let text = never {
+      guard let tiers = TierSet(parsing: text) else {
+        throw wrong("never", text, Self.hint + "; several as tier0,tier2")
+      }
+      self.never = tiers
+    }
     try Validation.check(self)
   }
 }

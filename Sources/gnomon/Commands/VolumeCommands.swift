@@ -9,8 +9,14 @@ extension Command {
       + "bytes like 20G, 20GiB or 1.5T. extent= is the size of its extents, the pieces in which it is "
       + "placed: a power of two from 64K to 64M, 1M by default. Volumes are thin: they take room as they are "
       + "written.",
-    redundancyDetails,
+    redundancyDetails, tierDetails,
   ]
+
+  private static let tierDetails =
+    "pin= is the tier on which live copies belong, written tier0 or 0: new extents go there as long as it "
+    + "has room, and elsewhere when it is full. never= names tiers that get no copies of the volume, like "
+    + "tier0+tier2; a new extent goes there only when no other store takes it, rather than fail a write. "
+    + "none, the default, takes a rule back. What lies elsewhere already stays there: see 'gnomon move'."
 
   private static let redundancyDetails =
     "copies= is how many copies each extent is to have, from 1 to 4, the live one included; a new extent "
@@ -32,7 +38,8 @@ extension Command {
   private static let volumeCreate = Command(
     spec: CommandSpec(
       path: ["volume", "create"], summary: "Create a volume in a served pool",
-      positionals: [PositionalSpec(name: "SPEC")], options: [.pool, .json], details: volumeSpecDetails,
+      positionals: [PositionalSpec(name: "SPEC")], options: settings + [.pool, .json],
+      details: volumeSpecDetails + ["Each key but extent= may be given as an option instead."],
       examples: [
         .init(text: "A volume of 20 GiB", line: "gnomon volume create --pool /srv/pool disk1=20G"),
         .init(
@@ -40,9 +47,11 @@ extension Command {
         .init(
           text: "With a copy of everything on another machine's store",
           line: "gnomon volume create --pool /srv/pool vm2=40G,copies=2,across=node"),
+        .init(
+          text: "On the fastest stores", line: "gnomon volume create --pool /srv/pool db=40G --pin tier0"),
       ])
   ) { run in
-    let request = try VolumeRequest(spec: run.arguments.positionals[0])
+    let request = try VolumeRequest(spec: run.arguments.positionals[0], options: words(of: run))
     let volume = try run.withDaemon { try $0.createVolume(request) }
     run.show(volume) { "Created the volume \(volume.name): \(ByteSize(rawValue: volume.sizeBytes)).\n" }
     return .ok
@@ -60,13 +69,15 @@ extension Command {
         .init(title: "NAME"), .init(title: "SIZE", alignment: .right),
         .init(title: "MAPPED", alignment: .right), .init(title: "EXTENT", alignment: .right),
         .init(title: "ACCESS"), .init(title: "COPIES", alignment: .right),
-        .init(title: "LACKING", alignment: .right), .init(title: "CONNECTIONS", alignment: .right),
+        .init(title: "LACKING", alignment: .right), .init(title: "PIN"), .init(title: "NEVER"),
+        .init(title: "CONNECTIONS", alignment: .right),
       ])
       for volume in volumes {
         table.add([
           volume.name, "\(ByteSize(rawValue: volume.sizeBytes))", "\(ByteSize(rawValue: volume.mappedBytes))",
           "\(ByteSize(rawValue: volume.extentBytes))", access(volume), "\(volume.copies)",
-          "\(volume.lackingExtents)", "\(volume.connections)",
+          "\(volume.lackingExtents)", volume.pin.map(Tier.name) ?? "-",
+          volume.never.isEmpty ? "-" : "\(volume.never)", "\(volume.connections)",
         ])
       }
       return table.text
@@ -86,6 +97,7 @@ extension Command {
     try run.withDaemon { client in
       let volume = try client.volume(name: name)
       try run.show(volume) {
+        let stores = try client.stores()
         var list = PropertyList()
         list.add("volume", volume.name)
         list.add("uuid", volume.uuid)
@@ -96,6 +108,8 @@ extension Command {
         list.add("copies", "\(volume.copies) across \(volume.across.rawValue)s")
         list.add("protection", volume.protection.rawValue)
         list.add("errors", volume.errors.rawValue)
+        list.add("pin", pinText(volume, stores))
+        list.add("never", "\(volume.never)")
         list.add("lacking", "\(count(Int(volume.lackingExtents), "extent")) with fewer copies")
         list.add("connections", "\(volume.connections)")
         for listener in try client.status().listeners {
@@ -117,38 +131,63 @@ extension Command {
   private static let errors = OptionSpec(
     name: "errors", value: "POLICY", summary: "when no copy can be reached: hold requests, or fail them")
 
+  private static let pin = OptionSpec(
+    name: "pin", value: "TIER", summary: "the tier on which live copies belong, like tier0; or none")
+  private static let never = OptionSpec(
+    name: "never", value: "TIERS", summary: "tiers that get no copies, like tier0,tier2; or none")
+
+  /// How a volume is kept. Each is a key of a volume's spec, too.
+  private static let settings = [copies, across, protection, errors, pin, never]
+
+  private static func words(of run: Invocation) -> [String: String] {
+    var words: [String: String] = [:]
+    for option in settings { words[option.name] = run.arguments.value(option) }
+    return words
+  }
+
   /// `gnomon volume set`
   private static let volumeSet = Command(
     spec: CommandSpec(
       path: ["volume", "set"],
       summary: "Change how a volume of a served pool is kept: how many copies, where, when",
       positionals: [PositionalSpec(name: "NAME")],
-      options: [copies, across, protection, errors, .pool, .json],
+      options: settings + [.pool, .json],
       details: [
-        redundancyDetails,
+        redundancyDetails, tierDetails,
         "What is not said stays. Clients may be attached. Copies that are missing are made in the "
           + "background; 'gnomon volume show' counts the extents that lack one, and 'gnomon jobs' says why "
           + "if they can not be made. Copies beyond what is wanted stay: 'gnomon shadow drop' gives them up.",
       ],
       examples: [
         .init(
-          text: "Have two copies of everything", line: "gnomon volume set --pool /srv/pool disk0 --copies 2")
+          text: "Have two copies of everything", line: "gnomon volume set --pool /srv/pool disk0 --copies 2"),
+        .init(
+          text: "Keep it off the fastest stores",
+          line: "gnomon volume set --pool /srv/pool logs --never tier0"
+        ),
       ])
   ) { run in
     let name = run.arguments.positionals[0]
     try Validation.checkName(name, of: "volume")
-    let change = try RedundancyChange(
-      copies: run.arguments.value(copies), across: run.arguments.value(across),
-      protection: run.arguments.value(protection), errors: run.arguments.value(errors))
+    let change = try VolumeSettings(words: words(of: run))
     guard !change.isEmpty else {
       throw UsageError(
-        message: "nothing is to be changed", remedy: "give --copies, --across, --protection or --errors",
-        command: run.spec)
+        message: "nothing is to be changed",
+        remedy: "give --copies, --across, --protection, --errors, --pin or --never", command: run.spec)
     }
-    let volume = try run.withDaemon { try $0.setRedundancy(volume: name, change) }
+    let volume = try run.withDaemon { try $0.setVolume(name: name, change) }
     run.show(volume) {
-      "The volume \(volume.name) wants \(volume.copies) \(volume.copies == 1 ? "copy" : "copies"): "
-        + "\(count(Int(volume.lackingExtents), "extent")) with fewer.\n"
+      var text = ""
+      if !change.redundancy.isEmpty {
+        text +=
+          "The volume \(volume.name) wants \(volume.copies) \(volume.copies == 1 ? "copy" : "copies"): "
+          + "\(count(Int(volume.lackingExtents), "extent")) with fewer.\n"
+      }
+      if !change.tiers.isEmpty {
+        let pin = volume.pin.map(Tier.name) ?? TierRules.noneWord
+        text += "The volume \(volume.name) has pin=\(pin), never=\(volume.never).\n"
+      }
+      return text
     }
     return .ok
   }
@@ -190,6 +229,12 @@ extension Command {
     try Validation.checkName(name, of: "volume")
     try run.withDaemon { try $0.deleteVolume(name: name) }
     return .ok
+  }
+
+  private static func pinText(_ volume: VolumeInfo, _ stores: [StoreInfo]) -> String {
+    guard let pin = volume.pin else { return TierRules.noneWord }
+    let isServed = stores.contains { $0.tier == pin && $0.kind != .memory }
+    return Tier.name(pin) + (isServed ? "" : " (no store of that tier may hold live copies)")
   }
 
   private static func access(_ volume: VolumeInfo) -> String {

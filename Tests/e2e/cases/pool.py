@@ -8,7 +8,7 @@ import time
 
 import nbdraw
 from nbdraw import Command
-from support import BINARY, CRASH, Daemon, EXTENT, KiB, MiB, Skip, each, limit, need_gnomon, pattern
+from support import BINARY, CRASH, Daemon, EXTENT, KiB, MiB, Skip, each, eventually, limit, need_gnomon, pattern
 
 
 def _refuses(case, daemon, *hints):
@@ -339,6 +339,146 @@ def a_write_over_the_edge_of_space_is_refused_without_harm(case):
     assert answer.error == nbdraw.ENOSPC, answer.error
     assert client.read(0, 4000) == b"base" * 1000
     client.write(0, b"more" * 1000, nbdraw.FUA)
+
+
+# --- tiers of a volume
+
+TIERS = [("fast", 64 * MiB, 0), ("mid", 8 * EXTENT, 1), ("bulk", 64 * MiB, 2)]
+
+
+def _tiers(daemon, volume):
+    """The tier of each mapped extent, by its number."""
+    return {extent: run["tier"] for run in daemon.json("extents", volume)["runs"] if "live" in run
+            for extent in range(run["first"], run["last"] + 1)}
+
+
+def _rules(daemon, volume):
+    shown = daemon.json("volume", "show", volume)
+    return shown.get("pin"), shown["never"]
+
+
+def a_pinned_volume_fills_its_tier_and_spills_without_an_error(case):
+    need_gnomon()
+    daemon = case.daemon(stores=TIERS)
+    daemon.gnomon("volume", "create", "p=40M", "--pin", "tier1")
+    assert _rules(daemon, "p") == (1, [])
+    client = daemon.client("p")
+    for extent in range(16):
+        client.write(extent * EXTENT, pattern(extent, EXTENT))
+    client.flush()
+    tiers = _tiers(daemon, "p")
+    pinned = [extent for extent, tier in tiers.items() if tier == 1]
+    # The first that found room; then the usual order.
+    assert 5 <= len(pinned) <= 8 and pinned == list(range(len(pinned))), tiers
+    assert all(tiers[extent] == 0 for extent in range(len(pinned), 16)), tiers
+    text = daemon.gnomon("extents", "p")
+    assert "pinned to tier1" in text and "tier1 did not take it" in text, text
+    # At once, for a client that is attached.
+    daemon.gnomon("volume", "set", "p", "--pin", "2")
+    client.write(20 * EXTENT, b"on tier 2")
+    assert _tiers(daemon, "p")[20] == 2
+    client.flush()
+    client.close()
+    daemon.crash()
+    assert _rules(daemon, "p") == (2, [])
+    client = daemon.client("p")
+    client.write(21 * EXTENT, b"after a crash")
+    assert _tiers(daemon, "p")[21] == 2
+    for extent in range(16):
+        assert client.read(extent * EXTENT, EXTENT) == pattern(extent, EXTENT), extent
+    daemon.gnomon("volume", "set", "p", "--pin", "none")
+    client.write(22 * EXTENT, b"anywhere")
+    assert _tiers(daemon, "p")[22] == 0 and _rules(daemon, "p") == (None, [])
+
+
+def a_forbidden_tier_gets_nothing_but_what_fits_nowhere_else(case):
+    need_gnomon()
+    daemon = case.daemon(stores=TIERS)
+    daemon.gnomon("volume", "create", "n=40M,never=tier0+tier2")
+    assert _rules(daemon, "n") == (None, [0, 2])
+    client = daemon.client("n")
+    for extent in range(12):
+        client.write(extent * EXTENT, pattern(extent, EXTENT))
+    client.flush()
+    tiers = _tiers(daemon, "n")
+    allowed = [extent for extent, tier in tiers.items() if tier == 1]
+    assert 5 <= len(allowed) <= 8 and allowed == list(range(len(allowed))), tiers
+    assert all(tiers[extent] == 0 for extent in range(len(allowed), 12)), tiers
+    for words in (("--to", "fast"), ("--to", "bulk", "--keep")):
+        done = daemon.gnomon("move", "n", "0", *words, status=None)
+        assert done.returncode == 4 and "never to have copies" in done.stderr, done.stderr
+        assert "gnomon volume set n --never" in done.stderr, done.stderr
+    # Nothing is made or moved there by itself either.
+    daemon.gnomon("volume", "set", "n", "--copies", "2")
+    eventually(lambda: "never to have copies" in daemon.json("jobs")["protection"].get("complaint", ""), 10, "why not")
+    daemon.gnomon("volume", "set", "n", "--copies", "1")
+    daemon.gnomon("store", "drain", "mid")
+    eventually(lambda: any("never to have copies" in job.get("complaint", "") for job in daemon.json("jobs")["jobs"]),
+               10, "why mid can not be drained")
+    assert [extent for extent, tier in _tiers(daemon, "n").items() if tier == 1] == allowed
+    daemon.restart()
+    assert _rules(daemon, "n") == (None, [0, 2])
+    daemon.gnomon("volume", "set", "n", "--never", "tier0")
+    daemon.gnomon("store", "drain", "mid", "--wait")
+    assert all(_tiers(daemon, "n")[extent] == 2 for extent in allowed), _tiers(daemon, "n")
+    client = daemon.client("n")
+    for extent in range(12):
+        assert client.read(extent * EXTENT, EXTENT) == pattern(extent, EXTENT), extent
+
+
+def first_shadows_keep_away_from_a_forbidden_tier(case):
+    need_gnomon()
+    daemon = case.daemon(stores=TIERS)
+    daemon.gnomon("volume", "create", "s=40M,copies=2,pin=tier0,never=tier1")
+    daemon.client("s").write(0, pattern(1, 3 * EXTENT))
+    run = daemon.json("extents", "s")["runs"][0]
+    assert run["live"] == "fast" and [shadow["store"] for shadow in run["shadows"]] == ["bulk"], run
+
+
+def tier_rules_that_can_not_be_followed_are_refused(case):
+    need_gnomon()
+    daemon = case.daemon(stores=TIERS)
+    daemon.gnomon("store", "add", "ram=memory:,size=64M,tier=5")
+    daemon.gnomon("volume", "set", "v", "--pin", "tier1")
+    for words, status, text in (
+            (("create", "x=8M", "--pin", "tier0", "--never", "tier0"), 2, "leave tier0 out"),
+            (("create", "x=8M,pin=tier0", "--pin", "tier0"), 2, "twice"),
+            (("create", "x=8M,pin=tier7"), 2, "add a store of tier7"), (("create", "x=8M,pin=fast"), 2, "tier0"),
+            (("create", "x=8M", "--never", "tier0,tier1,2"), 2, "no tier left"),
+            (("set", "v", "--never", "tier0,tier9"), 2, "no store of the pool is of tier9"),
+            (("set", "v", "--pin", "tier5"), 2, "memory"), (("set", "v", "--pin", "tier256"), 2, "tier255"),
+            (("set", "v", "--never", "tier1,tier2"), 4, "--pin none --never tier1,tier2"),
+            (("set", "v", "--never", "0,,1"), 2, "tier0"), (("set", "nobody", "--pin", "tier0"), 6, "no volume")):
+        done = daemon.gnomon("volume", *words, status=None)
+        assert done.returncode == status and text in done.stderr, f"{words}: {done.returncode} {done.stderr}"
+    assert _rules(daemon, "v") == (1, []) and "x" not in daemon.gnomon("volume", "list").split()
+    daemon.gnomon("volume", "set", "v", "--pin", "none", "--never", "tier1,tier5")
+    done = daemon.gnomon("volume", "set", "v", "--pin", "tier1", status=None)
+    assert done.returncode == 4 and "--pin tier1 --never tier5" in done.stderr, done.stderr
+    done = case.run(BINARY, "pool", "create", case.path("other"), "--store",
+                    f"s={case.path('s')},size=64M,tier=3", "--volume", "v=8M,pin=tier0", status=None)
+    assert done.returncode == 2 and "tier3" in done.stderr and not os.path.exists(case.path("s")), done.stderr
+
+
+def the_last_store_of_a_pinned_tier_may_go(case):
+    need_gnomon()
+    daemon = case.daemon(stores=TIERS)
+    daemon.gnomon("volume", "set", "v", "--pin", "tier1")
+    client = daemon.client()
+    client.write(0, b"on mid")
+    assert "no store" not in daemon.gnomon("volume", "show", "v")
+    daemon.gnomon("store", "drain", "mid", "--wait")
+    daemon.gnomon("store", "remove", "mid")
+    text = daemon.gnomon("volume", "show", "v")
+    assert "tier1 (no store of that tier" in text, text
+    client.write(EXTENT, b"elsewhere")
+    assert _tiers(daemon, "v")[1] == 0
+    # What is not said is not looked at.
+    daemon.gnomon("volume", "set", "v", "--never", "tier2")
+    assert _rules(daemon, "v") == (1, [2])
+    daemon.restart()
+    assert daemon.client().read(0, 6) == b"on mid"
+    daemon.gnomon("volume", "set", "v", "--pin", "none")
 
 
 # --- check
