@@ -28,6 +28,8 @@ struct Decision: Sendable {
     case stale
     /// Its store is not of the fast tier any more.
     case otherTier
+    /// The volume is to have no copies on the fast tier any more.
+    case forbidden
   }
 
   /// What has come of it.
@@ -71,6 +73,7 @@ struct Decision: Sendable {
     case .room: "shadows may not take so much of the fast tier"
     case .stale: "it lacks what was written meanwhile"
     case .otherTier: "its store is not of the fast tier any more"
+    case .forbidden: "the volume is never to have copies on the fast tier"
     }
   }
 }

@@ -21,6 +21,12 @@ struct FastStores: Equatable {
     self.isFast = isFast
   }
 
+  /// Whether a volume may have copies there.
+  func serve(_ volume: Volume) -> Bool {
+    guard let tier else { return false }
+    return !volume.tiers.never.contains(tier)
+  }
+
   func contains(_ store: StoreID) -> Bool { isFast[Int(store.rawValue)] }
 
   /// Whether no copy of an extent lies on the fast tier.

@@ -26,6 +26,7 @@ extension PredictionLoop {
       shareBytes = 0
     }
     meetVolumes()
+    leaveVolumes()
     allow()
     keepWithinAllowance()
     let again = retries
@@ -53,6 +54,16 @@ extension PredictionLoop {
       for (extent, shadow) in prediction.own where !fast.contains(shadow.store) {
         prediction.loop.forget(extent)
         giveUp(extent, prediction, .otherTier)
+      }
+    }
+  }
+
+  /// Volumes may have come to want no copies on the fast tier.
+  private func leaveVolumes() {
+    for prediction in volumes.values where !prediction.own.isEmpty && !fast.serve(prediction.volume) {
+      for extent in prediction.own.keys {
+        prediction.loop.forget(extent)
+        giveUp(extent, prediction, .forbidden)
       }
     }
   }

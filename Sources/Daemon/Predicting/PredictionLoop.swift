@@ -134,7 +134,7 @@ final class PredictionLoop {
 
   private func read(_ record: AccessRecord, at now: UInt64) {
     counts.reads += 1
-    guard let volume = known[record.volume], record.length > 0 else { return }
+    guard let volume = known[record.volume], record.length > 0, fast.serve(volume) else { return }
     let bytes = volume.extentBytes
     let first = record.offset / bytes
     let last = min((record.offset + UInt64(record.length) - 1) / bytes, first + Self.extentsPerRead)
@@ -212,7 +212,8 @@ final class PredictionLoop {
     var left = Self.prefetchesPerTurn
     while left > 0, plan.hasRoom, let item = prefetches.next() {
       left -= 1
-      guard let volume = known[item.volume], item.extent < volume.map.extentCount else { continue }
+      guard let volume = known[item.volume], item.extent < volume.map.extentCount, fast.serve(volume)
+      else { continue }
       guard volumes[item.volume]?.isSlow(item.extent, fast) ?? lacks(item.extent, volume),
         let prediction = prediction(of: volume), item.extent < UInt64(prediction.loop.extentCount)
       else { continue }

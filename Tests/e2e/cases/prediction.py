@@ -99,6 +99,28 @@ def writes_alone_move_nothing(case):
     _check_all(daemon)
 
 
+def a_volume_that_is_never_to_use_the_fast_tier_has_no_shadows_there(case):
+    daemon = _pool(case)
+    hot = [3, 7, 11]
+    with nbdraw.connect(daemon.address, "v") as client:
+        _read_hot(client, hot, 30)
+        eventually(lambda: _shadowed(daemon) >= set(hot), 10, "shadows")
+        daemon.gnomon("volume", "set", "v", "--never", "tier0")
+        eventually(lambda: not _shadowed(daemon) and _prediction(daemon)["shadows"] == 0, 10, "the end of the shadows")
+        assert "never to have copies" in daemon.gnomon("why", "v", f"{hot[0]}M")
+        decided = _prediction(daemon)["made"]["decided"]
+        _read_hot(client, hot, 30, seed=2)
+        assert client.call(Command.CACHE, 5 * EXTENT, EXTENT).ok
+        done = daemon.gnomon("hint", "v", "--range", "5M+1M", status=None)
+        assert done.returncode == 4 and "--never" in done.stderr, done.stderr
+        time.sleep(0.5)
+        assert _prediction(daemon)["made"]["decided"] == decided and not _shadowed(daemon)
+        daemon.gnomon("volume", "set", "v", "--never", "none")
+        _read_hot(client, hot, 30, seed=3)
+        eventually(lambda: _shadowed(daemon) >= set(hot), 10, "shadows once more")
+    _check_all(daemon)
+
+
 def with_one_tier_or_switched_off_nothing_is_done(case):
     for config, fast in ((ON, 0), ("{ prediction: { enabled: false } }", 0)):
         daemon = _pool(case, config=config, fast=fast)
