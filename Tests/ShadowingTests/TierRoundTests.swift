@@ -33,14 +33,19 @@ private func store(_ number: UInt8, tier: Int, free: UInt64, of capacity: UInt64
   }
 
   @Test func whatAVolumeIsToldComesFirst() {
-    let pinned = TierPolicy(tiers: [0, 1, 2], pin: 2)
+    let pinned = TierPolicy(tiers: [0, 1, 2], rules: TierRules(pin: 2))
     #expect(pinned.tier(current: 0, score: 1, idleSeconds: 0) == (2, .pinned))
     // A tier that there is not pins nothing.
-    #expect(TierPolicy(tiers: [0, 1], pin: 2).tier(current: 1, score: 0.9, idleSeconds: 0).tier == 0)
-    let without = TierPolicy(tiers: [0, 1, 2], never: [0])
+    #expect(
+      TierPolicy(tiers: [0, 1], rules: TierRules(pin: 2)).tier(current: 1, score: 0.9, idleSeconds: 0).tier
+        == 0)
+    let without = TierPolicy(tiers: [0, 1, 2], rules: TierRules(never: TierSet([0])))
     #expect(without.tier(current: 0, score: 0.9, idleSeconds: 0) == (1, .forbidden))
     #expect(without.tier(current: 2, score: 0.9, idleSeconds: 0).tier == 1)
-    #expect(TierPolicy(tiers: [0], never: [0]).tier(current: 0, score: 0.9, idleSeconds: 0).tier == 0)
+    #expect(
+      TierPolicy(tiers: [0], rules: TierRules(never: TierSet([0]))).tier(
+        current: 0, score: 0.9, idleSeconds: 0
+      ).tier == 0)
   }
 
   @Test func whatIsColdForLongIsArchived() {
@@ -138,7 +143,8 @@ private func store(_ number: UInt8, tier: Int, free: UInt64, of capacity: UInt64
   @Test func pinsAndArchivingDoNotAskForNeed() {
     let (fast, slow) = (store(0, tier: 0, free: 50), store(1, tier: 1, free: 50))
     let extents = [(slow, Optional<FadingHeat>.none), (fast, heat(perMinute: 9, minutes: 9))]
-    let pinned = round(extents, TierPolicy(tiers: [0, 1], pin: 0)).choose([fast, slow]).chosen
+    let pinned = round(extents, TierPolicy(tiers: [0, 1], rules: TierRules(pin: 0))).choose([fast, slow])
+      .chosen
     #expect(pinned.map(\.extent) == [0])
     #expect(pinned[0].reason(settings) == "its volume is pinned to tier 0")
     var policy = TierPolicy(tiers: [0, 1], archiveAfterSeconds: 900)
@@ -147,7 +153,9 @@ private func store(_ number: UInt8, tier: Int, free: UInt64, of capacity: UInt64
     #expect(archived.map(\.extent) == [0])
     policy.archiveAfterSeconds = 1001
     #expect(round(extents.map { (fast, $0.1) }, policy).choose([fast, slow]).chosen.isEmpty)
-    let forbidden = round(extents, TierPolicy(tiers: [0, 1], never: [0])).choose([fast, slow]).chosen
+    let forbidden = round(extents, TierPolicy(tiers: [0, 1], rules: TierRules(never: TierSet([0])))).choose([
+      fast, slow,
+    ]).chosen
     #expect(forbidden.map { $0.reason(settings) } == ["its volume never uses tier 0"])
   }
 

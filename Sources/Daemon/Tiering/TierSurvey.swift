@@ -60,7 +60,7 @@ struct TierSurvey {
   ) -> TierPolicy {
     let days = UInt32(settings.archiveAfterDays)
     return TierPolicy(
-      tiers: tiers, thresholds: settings.thresholds ?? .standard,
+      tiers: tiers, thresholds: settings.thresholds ?? .standard, rules: volume.tiers,
       archiveAfterSeconds: days == 0 ? nil : days * 86_400)
   }
 

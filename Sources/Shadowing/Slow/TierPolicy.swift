@@ -1,4 +1,5 @@
 public import Forecasting
+public import Primitives
 
 /// Which tier the live copy of an extent belongs on.
 public struct TierPolicy: Sendable, Equatable {
@@ -19,26 +20,21 @@ public struct TierPolicy: Sendable, Equatable {
   public let tiers: [Int]
   /// From which score on an extent belongs on which tier: the first bound is tier 0's.
   public var thresholds: TierThresholds
-  /// The tier to which the volume is pinned.
-  public let pin: Int?
   /// After so long without an access, an extent belongs on the slowest tier; nil: never.
   public var archiveAfterSeconds: UInt32?
 
-  private let never: Set<Int>
+  private let rules: TierRules
 
   /// - Parameters:
   ///   - tiers: all that there are, but for those of volatile stores.
-  ///   - pin: one of them; another one is as good as none.
-  ///   - never: those that the volume does not use.
+  ///   - rules: what the volume is told. A pin to a tier that there is not pins nothing.
   public init(
-    tiers: Set<Int>, thresholds: TierThresholds = .standard, pin: Int? = nil, never: Set<Int> = [],
+    tiers: Set<Int>, thresholds: TierThresholds = .standard, rules: TierRules = TierRules(),
     archiveAfterSeconds: UInt32? = nil
   ) {
-    let allowed = tiers.subtracting(never)
-    self.tiers = allowed.sorted()
+    self.tiers = tiers.filter { !rules.never.contains($0) }.sorted()
     self.thresholds = thresholds
-    self.pin = pin.flatMap { allowed.contains($0) ? $0 : nil }
-    self.never = never
+    self.rules = rules
     self.archiveAfterSeconds = archiveAfterSeconds
   }
 
@@ -50,8 +46,8 @@ public struct TierPolicy: Sendable, Equatable {
   ///   - idleSeconds: for how long nobody has accessed it; nil if nobody knows.
   public func tier(current: Int, score: Float, idleSeconds: UInt32?) -> (tier: Int, cause: Cause) {
     guard let slowest = tiers.last else { return (current, .volatility(score)) }
-    if let pin { return (pin, .pinned) }
-    let isForbidden = never.contains(current)
+    if let pin = rules.pin, tiers.contains(pin) { return (pin, .pinned) }
+    let isForbidden = rules.never.contains(current)
     if let archiveAfterSeconds, let idleSeconds, idleSeconds >= archiveAfterSeconds, !isForbidden {
       return (max(slowest, current), .cold(seconds: idleSeconds))
     }

@@ -168,3 +168,22 @@ def without_tiering_extents_stay(case):
     refused = daemon.gnomon("serve", "--config", wrong, status=None)
     assert refused.returncode != 0 and "contradict" in refused.stderr, refused
     daemon.start()
+
+
+def pins_are_followed(case):
+    """What a volume is told about tiers moves it, whatever room there is; what it is told no more does not."""
+    need_gnomon()
+    daemon = case.daemon(stores=[("fast", 64 * MiB, 0), ("slow", 64 * MiB, 1)], volumes={"v": 32 * MiB},
+                         config=QUICK % "freePercent: 0")
+    client = daemon.client(timeout=30)
+    client.write(0, pattern(1, 8 * MiB))
+    client.flush()
+    for rule, tier, words in ((("--pin", "tier1"), 1, "pinned to tier 1"), (("--pin", "tier0"), 0, "pinned to tier 0"),
+                              (("--pin", "none", "--never", "tier0"), 1, "never uses tier 0")):
+        daemon.gnomon("volume", "set", "v", *rule)
+        eventually(lambda: set(_tiers(daemon).values()) == {tier}, 20, f"all extents on tier {tier}")
+        assert words in daemon.gnomon("why", "v", "0"), daemon.gnomon("why", "v", "0")
+    daemon.gnomon("volume", "set", "v", "--never", "none")
+    time.sleep(6)
+    assert set(_tiers(daemon).values()) == {1}
+    assert client.read(0, 8 * MiB) == pattern(1, 8 * MiB)
