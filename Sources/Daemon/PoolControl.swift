@@ -84,8 +84,8 @@ actor PoolControl: ControlPlane {
     let status = remote.status
     let nanoseconds = MonotonicClock.nanoseconds() - status.sinceNanoseconds
     return StoreConnection(
-      state: StoreConnection.State(status.state), seconds: nanoseconds / 1_000_000_000, breaks: status.breaks,
-      lastError: status.lastError)
+      state: StoreConnection.State(status.state), seconds: status.ageNanoseconds / 1_000_000_000,
+      breaks: status.breaks, lastError: status.lastError)
   }
 
   private func errors(of store: any Store) -> StoreErrorCounts {

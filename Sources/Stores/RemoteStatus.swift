@@ -1,3 +1,5 @@
+import Platform
+
 /// How it stands between a remote store and its server.
 public struct RemoteStatus: Sendable, Equatable {
   /// The states of a connection.
@@ -26,4 +28,8 @@ public struct RemoteStatus: Sendable, Equatable {
     self.breaks = breaks
     self.lastError = lastError
   }
+
+  /// Nanoseconds since the state was entered. It looks at the clock itself: a time that was taken before the
+  /// status could lie before `sinceNanoseconds`.
+  public var ageNanoseconds: UInt64 { MonotonicClock.nanoseconds() - sinceNanoseconds }
 }

@@ -32,8 +32,7 @@ struct PlanningView: Sendable {
     let id = store.record.id
     guard pool.shared.stores.isAway(id) else { return pool.fitness(of: id) }
     guard case .remote(let remote) = store.access else { return .lost }
-    let nanoseconds = MonotonicClock.nanoseconds() - remote.status.sinceNanoseconds
-    return nanoseconds / 1_000_000_000 >= UInt64(replaceAfterSeconds) ? .lost : .away
+    return remote.status.ageNanoseconds / 1_000_000_000 >= UInt64(replaceAfterSeconds) ? .lost : .away
   }
 
   static func rules(for volume: Volume, _ stores: [StoreCandidate]) -> CopyRules {

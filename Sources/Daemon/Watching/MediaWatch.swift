@@ -64,13 +64,15 @@ final class MediaWatch: Sendable {
   /// - Returns: what it has said, if that is news.
   func look(at store: any Store) -> MediaStatus? {
     guard case .file(let descriptor, _) = store.access else { return nil }
-    let (id, uuid, now) = (store.record.id, store.record.uuid, MonotonicClock.nanoseconds())
+    let (id, uuid) = (store.record.id, store.record.uuid)
     let (news, isDue) = entries.withLock { entries -> (MediaStatus?, Bool) in
       var entry = entries[id] ?? Entry(store: uuid)
       if entry.store != uuid { entry = Entry(store: uuid) }
       defer { entries[id] = entry }
       let asked = entry.status.askedNanoseconds
-      let isDue = !entry.isAsking && (asked == 0 || now - asked >= intervalNanoseconds)
+      // The clock is looked at in here: an answer may have come while the lock was waited for.
+      let isDue =
+        !entry.isAsking && (asked == 0 || MonotonicClock.nanoseconds() - asked >= intervalNanoseconds)
       if isDue { entry.isAsking = true }
       guard entry.isNew else { return (nil, isDue) }
       entry.isNew = false
