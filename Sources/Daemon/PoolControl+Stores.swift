@@ -48,11 +48,10 @@ extension PoolControl {
     return info(store)
   }
 
-  /// Lets new extents be placed on a store that has none, if it may hold live copies.
+  /// Lets new extents be placed on a store that has none; shadows only, if it may hold no live copies.
   private func place(_ store: any Store) {
-    guard store.mayHoldLiveCopies else { return }
     pool.shared.placement.add(
-      store.record.id, at: StorePlace(store.record),
+      store.record.id, at: StorePlace(store.record), holdsLiveCopies: store.mayHoldLiveCopies,
       allocator: SlotAllocator(capacityBytes: store.capacityBytes))
     pool.shared.placement.setExcluded(store.record.id, pool.isDraining(store.record.id))
   }

@@ -62,7 +62,7 @@ actor PoolControl: ControlPlane {
   }
 
   func info(_ store: any Store) -> StoreInfo {
-    let space = space(of: store)
+    let space = pool.shared.placement.space(of: store.record.id)
     var info = StoreInfo(
       store.record, usedBytes: space.usedBytes, freeBytes: space.freeBytes, state: state(of: store),
       errors: errors(of: store), connection: connection(of: store))
@@ -74,15 +74,9 @@ actor PoolControl: ControlPlane {
     return info
   }
 
-  /// Nothing is placed yet on stores that hold shadows only.
-  private func space(of store: any Store) -> (usedBytes: UInt64, freeBytes: UInt64) {
-    store.mayHoldLiveCopies ? pool.shared.placement.space(of: store.record.id) : (0, store.capacityBytes)
-  }
-
   func connection(of store: any Store) -> StoreConnection? {
     guard case .remote(let remote) = store.access else { return nil }
     let status = remote.status
-    let nanoseconds = MonotonicClock.nanoseconds() - status.sinceNanoseconds
     return StoreConnection(
       state: StoreConnection.State(status.state), seconds: status.ageNanoseconds / 1_000_000_000,
       breaks: status.breaks, lastError: status.lastError)
@@ -156,7 +150,7 @@ actor PoolControl: ControlPlane {
           io: IOCounters($0.traffic.counts))
       },
       stores: pool.stores.map { store in
-        let space = space(of: store)
+        let space = pool.shared.placement.space(of: store.record.id)
         return StoreStatus(
           name: store.record.name, state: state(of: store), usedBytes: space.usedBytes,
           freeBytes: space.freeBytes, errors: errors(of: store), connection: connection(of: store))

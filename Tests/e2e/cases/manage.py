@@ -200,6 +200,25 @@ def a_store_is_added_online_and_used(case):
     assert refused.returncode > 0, "a store with data on it was removed"
 
 
+def a_memory_store_takes_shadows_as_soon_as_it_is_added(case):
+    need_gnomon()
+    daemon = case.daemon(volumes={"v": 8 * EXTENT})
+    client = daemon.client()
+    client.write(0, pattern(1, 8 * EXTENT))
+    daemon.gnomon("store", "add", "ram=memory:,size=32M,tier=0")
+
+    def ram():
+        return next(store for store in daemon.json("store", "list")["stores"] if store["name"] == "ram")
+
+    assert ram()["usedBytes"] == 0 and ram()["freeBytes"] == 32 * MiB, ram()
+    daemon.gnomon("move", "v", "all", "--to", "ram", "--keep", "--wait")
+    assert ram()["usedBytes"] == 8 * EXTENT and ram()["freeBytes"] == 24 * MiB, ram()
+    assert client.read(0, 8 * EXTENT) == pattern(1, 8 * EXTENT)
+    # It still takes no live copy.
+    client.write(0, b"again")
+    assert all(run.get("live", "fast") == "fast" for run in daemon.json("extents", "v")["runs"])
+
+
 def an_empty_store_is_removed(case):
     need_gnomon()
     daemon = case.daemon(stores=[("fast", 64 * MiB, 0), ("spare", 64 * MiB, 3)])
