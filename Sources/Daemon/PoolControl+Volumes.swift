@@ -72,7 +72,7 @@ extension PoolControl {
   private func shrink(_ volume: Volume, to sizeBytes: UInt64, force: Bool) async throws(GnomonError) {
     try takeOffline(volume, "shrunk")
     defer { pool.exports.add(volume) }
-    await mover.exclude(volume.id)
+    try await mover.exclude(volume)
     defer { mover.include(volume.id) }
     let count = Self.extentCount(of: volume, sizeBytes: sizeBytes)
     let tail = Tail(of: volume, sizeBytes: sizeBytes)
@@ -144,20 +144,18 @@ extension PoolControl {
   private func deleteAlone(_ name: String) async throws(GnomonError) {
     let volume = try existing(name)
     try takeOffline(volume, "deleted")
-    await mover.exclude(volume.id)
+    var isDeleted = false
+    defer { if !isDeleted { pool.exports.add(volume) } }
+    try await mover.exclude(volume)
     defer { mover.include(volume.id) }
     let pool = pool
-    do throws(GnomonError) {
-      try await forgettingActivity(of: volume, from: 0) { () throws(GnomonError) in
-        try await flush(volume)
-        try await pool.catalogThread.perform { () throws(GnomonError) in
-          try pool.catalog.delete(volume: volume.id)
-        }
+    try await forgettingActivity(of: volume, from: 0) { () throws(GnomonError) in
+      try await flush(volume)
+      try await pool.catalogThread.perform { () throws(GnomonError) in
+        try pool.catalog.delete(volume: volume.id)
       }
-    } catch {
-      pool.exports.add(volume)
-      throw error
     }
+    isDeleted = true
     pool.purgeInBackground()
     pool.releaseInBackground(0..<volume.map.extentCount, of: volume)
     // Whoever deletes to make room finds it, unless there is very much of it.

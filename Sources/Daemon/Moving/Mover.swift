@@ -53,17 +53,26 @@ final class Mover: Sendable {
   private static let predictionsInFlight = 8
   private static let predictionNumber = -1
 
+  /// How long the end of what is under way in a volume is waited for, in seconds: moves are given up after
+  /// their step, but one that hangs in a store may never end.
+  private static let excludeSeconds: UInt64 = 30
+
   /// Looks after the copies that volumes want, for ever; not among `jobs`.
   let protection: MoveJob
   /// Shadows ahead of reads; nil if nobody predicts. Not among `jobs` either.
   let prediction: MoveJob?
   let hands: MoveHands
   private let inFlightMax: Int
+  private let excludeSeconds: UInt64
   private let state = Mutex(State())
   private let log = Log("mover")
 
   /// - Parameter prediction: where the moves of prediction come from; nil if nobody predicts.
-  init(_ pool: Pool, _ settings: Configuration.Moves, prediction plan: (any MovePlan)? = nil) {
+  init(
+    _ pool: Pool, _ settings: Configuration.Moves, prediction plan: (any MovePlan)? = nil,
+    excludeSeconds: UInt64 = excludeSeconds
+  ) {
+    self.excludeSeconds = excludeSeconds
     hands = MoveHands(pool, settings)
     prediction = plan.map { plan in
       MoveJob(number: Self.predictionNumber, "shadows ahead of reads", .prediction, plan: plan)
@@ -157,10 +166,20 @@ final class Mover: Sendable {
 
   // MARK: Volumes that go
 
-  /// Nothing of the volume is moved from here on, until `include`.
-  func exclude(_ volume: VolumeID) async {
-    state.withLock { $0.excluded[volume, default: 0] += 1 }
-    while state.withLock({ $0.busy.contains { $0.volume == volume } }) {
+  /// Nothing of the volume is moved from here on, until `include`. Moves under way are given up.
+  ///
+  /// - Throws: `conflict` if they do not end; then it is as if it had not been called.
+  func exclude(_ volume: Volume) async throws(GnomonError) {
+    state.withLock { $0.excluded[volume.id, default: 0] += 1 }
+    let deadline = MonotonicClock.nanoseconds() + excludeSeconds * 1_000_000_000
+    while state.withLock({ $0.busy.contains { $0.volume == volume.id } }) {
+      guard MonotonicClock.nanoseconds() < deadline else {
+        include(volume.id)
+        throw GnomonError(
+          .conflict, "copies of volume \(volume.name) are being moved or scrubbed",
+          cause: "that did not end within \(excludeSeconds) s",
+          remedy: "see `gnomon store list`, and try again")
+      }
       try? await Task.sleep(for: .milliseconds(2))
     }
   }
@@ -344,7 +363,8 @@ final class Mover: Sendable {
       var (end, bytes) = (MoveCourse.End.gone, UInt64(0))
       if let volume = hands.volume(of: move) {
         (end, bytes) = await hands.carryOut(move, of: volume) {
-          job.progress.isCancelled || self.hands.isOut(move.target) || self.state.withLock { $0.isStopping }
+          job.progress.isCancelled || self.hands.isOut(move.target)
+            || self.state.withLock { $0.isStopping || $0.excluded[move.volume] != nil }
         }
       }
       finish(move, of: job, end, bytes)
