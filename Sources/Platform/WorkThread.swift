@@ -65,8 +65,18 @@ public final class WorkThread: Sendable {
 
   /// Does what has been given so far, then ends the thread.
   public func stop() {
+    end()
+    thread.join()
+  }
+
+  /// Likewise, without waiting for it: `done` is the last that it does.
+  public func stop(_ done: @escaping @Sendable () -> Void) {
+    async(done)
+    end()
+  }
+
+  private func end() {
     state.value.withLock { $0.isStopping = true }
     state.event.signal()
-    thread.join()
   }
 }

@@ -33,6 +33,17 @@ import Testing
     #expect(done.value == 2000)
   }
 
+  @Test func anEndThatIsNotWaitedForComesAfterAllWork() throws {
+    let thread = try WorkThread(name: "test-work")
+    let (gate, ended) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+    thread.async { gate.wait() }
+    // Returns although the thread hangs.
+    thread.stop { ended.signal() }
+    #expect(ended.wait(timeout: .now() + 0.05) == .timedOut)
+    gate.signal()
+    #expect(ended.wait(timeout: .now() + 10) == .success)
+  }
+
   @Test func performReturnsAndThrows() async throws {
     let thread = try WorkThread(name: "test-work")
     #expect(await thread.perform { 42 } == 42)

@@ -51,8 +51,9 @@ final class HealthWatcher: Sendable {
 
   /// Watches no more and does no more; then calls back.
   func stop(_ done: @escaping @Sendable () -> Void) {
-    media?.stop()
-    looks.stop(done)
+    looks.stop { [media] in
+      if let media { media.stop(done) } else { done() }
+    }
   }
 
   // MARK: One look

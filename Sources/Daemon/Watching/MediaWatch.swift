@@ -129,10 +129,10 @@ final class MediaWatch: Sendable {
     }
   }
 
-  /// Asks no more; who is being asked is interrupted.
-  func stop() {
+  /// Asks no more; who is being asked is interrupted. Then calls back: never, if that hangs in the kernel.
+  func stop(_ done: @escaping @Sendable () -> Void) {
     isStopping.store(true, ordering: .relaxed)
-    thread.stop()
+    thread.stop(done)
   }
 }
 
