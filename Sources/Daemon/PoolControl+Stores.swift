@@ -112,6 +112,7 @@ extension PoolControl {
     pool.shared.stores.remove(id)
     await tellReactors(id, access: nil)
     pool.setStore(id, nil)
+    loads.forget(store)
     pool.setDraining(id, false)
     store.unlock()
   }

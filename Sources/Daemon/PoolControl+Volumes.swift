@@ -156,6 +156,7 @@ extension PoolControl {
       }
     }
     isDeleted = true
+    loads.forget(volume)
     pool.purgeInBackground()
     pool.releaseInBackground(0..<volume.map.extentCount, of: volume)
     // Whoever deletes to make room finds it, unless there is very much of it.

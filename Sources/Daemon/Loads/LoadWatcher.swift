@@ -39,6 +39,8 @@ final class LoadWatcher: Sendable {
     } catch {
       log.warning("the history of loads begins anew", ["cause": error])
     }
+    // What was gone when the daemon ended in a crash, and had not been saved since.
+    state.loads.keep(Set(pool.exports.volumes.map(\.uuid) + pool.stores.map(\.record.uuid)))
     self.file = Mutex(file)
     self.state = Mutex(state)
   }
@@ -80,10 +82,9 @@ final class LoadWatcher: Sendable {
 
   // MARK: Recording
 
-  private func record() {
+  /// Takes what came since the last call.
+  func record() {
     let now = MonotonicClock.nanoseconds()
-    let volumes = pool.exports.volumes
-    let stores = pool.stores
     let reactors = pool.reactors
     state.withLock { state in
       let elapsed = Double(now - min(now, state.lastNanoseconds)) / 1e9
@@ -91,18 +92,30 @@ final class LoadWatcher: Sendable {
       state.lastNanoseconds = now
       // The second that has just ended; the clock is a little beyond its end.
       state.second = max(state.second, Int(state.clock.seconds) - 1)
-      for gone in state.loads.meet(volumes, stores) {
-        for reactor in reactors { reactor.volumeMeters.forget(gone) }
-      }
-      for volume in volumes {
+      // Not looked up before: what `forget` was told of must not come again.
+      for volume in pool.exports.volumes {
         state.loads.record(volume, reactors, at: state.second, seconds: elapsed)
       }
-      for store in stores {
+      for store in pool.stores {
         var counts = StoreCounts()
         for reactor in reactors { reactor.meters.read(store.record.id, into: &counts) }
         state.loads.record(counts, of: store.record.uuid, at: state.second, seconds: elapsed)
       }
     }
+  }
+
+  /// Forgets a volume that is deleted. One that is not on offer for a while, because it is being shrunk, is
+  /// not.
+  func forget(_ volume: Volume) {
+    state.withLock { state in
+      state.loads.forget(volume.uuid)
+      for reactor in pool.reactors { reactor.volumeMeters.forget(volume.id) }
+    }
+  }
+
+  /// Forgets a store that is removed.
+  func forget(_ store: any Store) {
+    state.withLock { $0.loads.forget(store.record.uuid) }
   }
 
   private func save() {

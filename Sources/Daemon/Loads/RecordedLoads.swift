@@ -11,8 +11,6 @@ struct RecordedLoads {
   private struct VolumeLoad {
     var recorder: LoadRecorder
     var addresses: AddressHistory
-    /// Its number, once it was seen.
-    var id: VolumeID?
     /// Requests that had ended at the last reading.
     var ended: UInt64 = 0
   }
@@ -23,23 +21,16 @@ struct RecordedLoads {
   private var volumes: [UUID128: VolumeLoad] = [:]
   private var stores: [UUID128: LoadRecorder] = [:]
 
-  /// Forgets volumes and stores that are gone.
-  ///
-  /// - Returns: the numbers of such volumes.
-  mutating func meet(_ present: [Volume], _ presentStores: [any Store]) -> [VolumeID] {
-    var gone: [VolumeID] = []
-    if volumes.count > 0 {
-      let uuids = Set(present.map(\.uuid))
-      for (uuid, load) in volumes where !uuids.contains(uuid) {
-        // One that was kept and is gone since has no number.
-        if let id = load.id { gone.append(id) }
-        volumes[uuid] = nil
-      }
-    }
-    for uuid in stores.keys where !presentStores.contains(where: { $0.record.uuid == uuid }) {
-      stores[uuid] = nil
-    }
-    return gone
+  /// Forgets all volumes and stores but these.
+  mutating func keep(_ present: Set<UUID128>) {
+    volumes = volumes.filter { present.contains($0.key) }
+    stores = stores.filter { present.contains($0.key) }
+  }
+
+  /// Forgets a volume or store.
+  mutating func forget(_ uuid: UUID128) {
+    volumes[uuid] = nil
+    stores[uuid] = nil
   }
 
   /// Takes a reading of a volume's meters.
@@ -52,7 +43,6 @@ struct RecordedLoads {
       volumes[volume.uuid] = VolumeLoad(
         recorder: LoadRecorder(), addresses: AddressHistory(bucketShift: shift))
     }
-    volumes[volume.uuid]?.id = volume.id
     let known = volumes[volume.uuid]?.addresses.bucketShift ?? shift
     guard ended != volumes[volume.uuid]?.ended || shift > known else {
       volumes[volume.uuid]?.recorder.record(nil, at: second, seconds: seconds)
