@@ -157,6 +157,7 @@ extension PoolControl {
     }
     isDeleted = true
     loads.forget(volume)
+    predictor?.forget(volume.id)
     pool.purgeInBackground()
     pool.releaseInBackground(0..<volume.map.extentCount, of: volume)
     // Whoever deletes to make room finds it, unless there is very much of it.

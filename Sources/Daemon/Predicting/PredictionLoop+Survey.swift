@@ -19,10 +19,8 @@ extension PredictionLoop {
     isTiered = tiers.tier != nil
     let fast = settings.enabled ? tiers : FastStores([])
     if fast != self.fast {
-      let old = self.fast
       self.fast = fast
-      if old.tier != nil { leaveTier(old) }
-      known = [:]
+      leaveTier()
       shareBytes = 0
     }
     meetVolumes()
@@ -49,7 +47,7 @@ extension PredictionLoop {
   }
 
   /// The stores that shadows belong in are others now.
-  private func leaveTier(_ old: FastStores) {
+  private func leaveTier() {
     for prediction in volumes.values {
       for (extent, shadow) in prediction.own where !fast.contains(shadow.store) {
         prediction.loop.forget(extent)
@@ -78,26 +76,45 @@ extension PredictionLoop {
   // MARK: Volumes
 
   private func meetVolumes() {
-    let present = Dictionary(uniqueKeysWithValues: view.volumes.map { ($0.id, $0) })
-    book?.meet(present.values)
-    for (id, volume) in known where present[id] !== volume {
+    book?.meet(view.volumes)
+    // What is not on offer for a while, because it is being shrunk, stays known.
+    for id in takeDeleted() {
+      book?.forget(id)
       known[id] = nil
-      if volumes[id]?.volume === volume { volumes[id] = nil }
+      volumes[id] = nil
       volumesWithout.remove(id)
     }
-    for (id, volume) in present {
-      if let prediction = volumes[id] {
-        prediction.loop.extentCount = UInt32(clamping: volume.map.extentCount)
-      }
-      if known[id] == nil {
-        known[id] = volume
+    for volume in view.volumes {
+      if let prediction = volumes[volume.id] { follow(volume, prediction) }
+      if known[volume.id] == nil {
+        known[volume.id] = volume
         if fast.tier != nil { adoptShadows(of: volume) }
       }
     }
   }
 
+  private func takeDeleted() -> [VolumeID] {
+    shared.deleted.withLock { deleted in
+      defer { deleted = [] }
+      return deleted
+    }
+  }
+
+  /// The volume may have been grown or shrunk.
+  private func follow(_ volume: Volume, _ prediction: VolumePrediction) {
+    let count = UInt32(clamping: volume.map.extentCount)
+    if count < prediction.loop.extentCount {
+      for extent in prediction.own.keys where extent >= count {
+        prediction.loop.forget(extent)
+        giveUp(extent, prediction, .stale)
+      }
+    }
+    prediction.loop.extentCount = count
+  }
+
   /// Shadows on the fast tier that the volume does not want were made by prediction when the pool was served
-  /// last: nobody else makes any there that he does not ask for, and who asked is not remembered.
+  /// last: nobody else makes any there that he does not ask for, and who asked then is not remembered. So it
+  /// is done when the volume is met, and not again: what is there later may have been asked for.
   private func adoptShadows(of volume: Volume) {
     let mapView = volume.map.view
     let rules = PlanningView.rules(for: volume, candidates)

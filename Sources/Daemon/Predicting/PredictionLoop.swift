@@ -27,7 +27,7 @@ final class PredictionLoop {
   private var drain: AccessDrain
 
   var volumes: [VolumeID: VolumePrediction] = [:]
-  /// Volumes that were looked through for shadows of earlier.
+  /// Volumes that it has met, until they are deleted.
   var known: [VolumeID: Volume] = [:]
   var volumesWithout: Set<VolumeID> = []
   var candidates: [StoreCandidate] = []

@@ -1,3 +1,4 @@
+import Primitives
 import Synchronization
 
 /// What the thread that predicts and those who ask it share.
@@ -6,4 +7,6 @@ final class PredictionShared: Sendable {
   let state = Mutex(PredictionState())
   let decisions = Mutex(DecisionLog())
   let hints = Mutex(HintTable())
+  /// Volumes that were deleted since the loop looked here.
+  let deleted = Mutex<[VolumeID]>([])
 }

@@ -69,9 +69,7 @@ final class HeatBook: Sendable {
   func meet(_ volumes: some Sequence<Volume>) {
     state.withLock { state in
       let now = state.seconds()
-      var present: Set<VolumeID> = []
       for volume in volumes {
-        present.insert(volume.id)
         if state.volumes[volume.id]?.entry.uuid == volume.uuid { continue }
         state.forget(volume.id)
         var entry = Entry(uuid: volume.uuid, extentBytes: volume.extentBytes, sinceSeconds: now)
@@ -83,9 +81,11 @@ final class HeatBook: Sendable {
         state.chunks += entry.heat.chunkCount
         state.volumes[volume.id] = Page(entry)
       }
-      for id in Array(state.volumes.keys) where !present.contains(id) { state.forget(id) }
     }
   }
+
+  /// A volume was deleted.
+  func forget(_ volume: VolumeID) { state.withLock { $0.forget(volume) } }
 
   /// Counts what clients did.
   func note(_ records: [AccessRecord]) {

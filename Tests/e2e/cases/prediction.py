@@ -236,6 +236,33 @@ def shadows_are_known_again_after_a_restart(case):
     _check_all(daemon)
 
 
+def what_somebody_asked_for_is_not_taken_for_predictions(case):
+    daemon = _pool(case)
+    daemon.gnomon("move", "v", "5,40", "--to", "fast", "--keep", "--wait")
+    # Both have prediction look at stores and volumes anew.
+    daemon.gnomon("store", "add", f"more={daemon.store_path('more')},size={64 * MiB},tier=0")
+    time.sleep(0.5)
+    daemon.gnomon("volume", "resize", "v", str(24 * EXTENT), "--force")
+    time.sleep(0.5)
+    prediction = _prediction(daemon)
+    assert prediction["made"]["adopted"] == 0 and prediction["usedBytes"] == 0, prediction
+    assert _shadowed(daemon) == {5}
+
+
+def a_volume_that_shrinks_keeps_its_shadows(case):
+    daemon = _pool(case)
+    hot = [1, 2, 3, 30]
+    with nbdraw.connect(daemon.address, "v") as client:
+        _read_hot(client, hot, 40)
+        eventually(lambda: _shadowed(daemon) >= set(hot), 10, "shadows of what is hot")
+        client.disconnect()
+    kept = {extent for extent in _shadowed(daemon) if extent < 24}
+    eventually(lambda: daemon.gnomon("volume", "resize", "v", str(24 * EXTENT), "--force", status=None).returncode == 0,
+               5, "shrinking")
+    eventually(lambda: _prediction(daemon)["usedBytes"] == len(kept) * EXTENT, 5, "only what is left")
+    assert _shadowed(daemon) == kept and _prediction(daemon)["made"]["adopted"] == 0, (kept, _prediction(daemon))
+
+
 @limit(180)
 def the_fast_store_dies_under_it(case):
     daemon = _pool(case, fast=0)
