@@ -98,7 +98,8 @@ public struct ScrubRecord: Hashable, Sendable {
   public var startedSeconds: Int64
   /// When it ended.
   public var endedSeconds: Int64 = 0
-  /// When the last one ended that looked at the whole pool, to its end; 0 if there was none.
+  /// When the last one of the whole pool ended, or was stopped by somebody; 0 if there was none. From then on
+  /// it is counted when the next is due.
   public var wholeEndedSeconds: Int64 = 0
   /// What it came to.
   public var figures = ScrubFigures()

@@ -103,8 +103,9 @@ final class ScrubRun: Sendable {
     state.withLock { state in
       state.record.end = end
       state.record.endedSeconds = Int64(time(nil))
+      // One that somebody has stopped is not begun again by itself at once: the next is due as after any.
       state.record.wholeEndedSeconds =
-        end == .complete && scope.isWhole ? state.record.endedSeconds : last?.wholeEndedSeconds ?? 0
+        end != .interrupted && scope.isWhole ? state.record.endedSeconds : last?.wholeEndedSeconds ?? 0
       return state.record
     }
   }
