@@ -22,7 +22,8 @@ extension PoolControl {
     let pool = pool
     let extentBytes = request.extentBytes ?? configuration.volumes.extentBytes
     let volume = try await pool.catalogThread.perform { () throws(GnomonError) -> Volume in
-      let record = PoolCreation.record(request, id: try pool.catalog.nextVolumeID(), extentBytes: extentBytes)
+      let id = try pool.catalog.nextVolumeID()
+      let record = try PoolCreation.record(request, id: id, extentBytes: extentBytes)
       let map = try PoolMaps.makeMap(record)
       try pool.catalog.add(volume: record)
       return Volume(record, map: map)
@@ -44,6 +45,7 @@ extension PoolControl {
   }
 
   private func grow(_ volume: Volume, to sizeBytes: UInt64) async throws(GnomonError) {
+    try Validation.checkExtentCount(of: volume.name, sizeBytes: sizeBytes, extentBytes: volume.extentBytes)
     // What an earlier shrink cut off must be gone, in memory and in the catalog.
     while pool.isReleasing(volume) { try? await Task.sleep(for: .milliseconds(5)) }
     let id = volume.id

@@ -16,10 +16,12 @@ enum PoolCreation {
     for (index, request) in stores.enumerated() {
       storeRecords.append(record(request, id: StoreID(rawValue: UInt8(index))))
     }
-    let volumeRecords = volumes.enumerated().map { index, request in
-      record(
-        request, id: VolumeID(rawValue: UInt32(index + 1)),
-        extentBytes: request.extentBytes ?? ExtentSize.standard)
+    var volumeRecords: [VolumeRecord] = []
+    for (index, request) in volumes.enumerated() {
+      volumeRecords.append(
+        try record(
+          request, id: VolumeID(rawValue: UInt32(index + 1)),
+          extentBytes: request.extentBytes ?? ExtentSize.standard))
     }
     guard unsafe access(directory + "/catalog.db", F_OK) != 0 else {
       throw GnomonError(
@@ -54,8 +56,12 @@ enum PoolCreation {
       node: request.node, cost: request.cost, cache: request.cache)
   }
 
-  static func record(_ request: VolumeRequest, id: VolumeID, extentBytes: UInt64) -> VolumeRecord {
-    VolumeRecord(
+  /// - Throws: `invalid` if it would have too many extents.
+  static func record(
+    _ request: VolumeRequest, id: VolumeID, extentBytes: UInt64
+  ) throws(GnomonError) -> VolumeRecord {
+    try Validation.checkExtentCount(of: request.name, sizeBytes: request.sizeBytes, extentBytes: extentBytes)
+    return VolumeRecord(
       id: id, uuid: newUUID(), name: request.name, sizeBytes: request.sizeBytes,
       extentBytes: extentBytes, readOnly: request.readOnly, redundancy: request.redundancy.applied(),
       tiers: request.tiers.applied())

@@ -47,15 +47,19 @@ public enum Validation {
     if let extentBytes = request.extentBytes { try checkExtent(extentBytes) }
     try check(request.redundancy)
     try check(request.tiers)
-    let extentBytes = request.extentBytes ?? ExtentSize.standard
-    guard (request.sizeBytes - 1) / extentBytes < extentsMax else {
-      let limit = ByteSize(
-        rawValue: min(extentsMax * extentBytes, UInt64(Int64.max) / Block.bytes * Block.bytes))
-      throw GnomonError(
-        .invalid, "volume '\(request.name)' is too large",
-        cause: "with extents of \(ByteSize(rawValue: extentBytes)) a volume has at most \(limit)",
-        remedy: "make it smaller, or choose larger extents")
-    }
+  }
+
+  /// Checks that a volume of a valid size has no more extents than its map may.
+  public static func checkExtentCount(
+    of name: String, sizeBytes: UInt64, extentBytes: UInt64
+  ) throws(GnomonError) {
+    guard (sizeBytes - 1) / extentBytes >= extentsMax else { return }
+    let limit = ByteSize(
+      rawValue: min(extentsMax * extentBytes, UInt64(Int64.max) / Block.bytes * Block.bytes))
+    throw GnomonError(
+      .invalid, "volume '\(name)' is too large",
+      cause: "with extents of \(ByteSize(rawValue: extentBytes)) a volume has at most \(limit)",
+      remedy: "make it smaller, or create one with larger extents")
   }
 
   /// Checks what a volume is to survive.

@@ -40,10 +40,10 @@ import Testing
     let extents = Validation.extentsMax
     let least = ExtentSize.minimum
     #expect(throws: Never.self) {
-      try Validation.check(VolumeRequest(name: "a", sizeBytes: extents * least, extentBytes: least))
+      try Validation.checkExtentCount(of: "a", sizeBytes: extents * least, extentBytes: least)
     }
     #expect(throws: GnomonError.self) {
-      try Validation.check(VolumeRequest(name: "a", sizeBytes: extents * least + 4096, extentBytes: least))
+      try Validation.checkExtentCount(of: "a", sizeBytes: extents * least + 4096, extentBytes: least)
     }
   }
 
