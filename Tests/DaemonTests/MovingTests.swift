@@ -91,6 +91,13 @@ private func move(_ extent: UInt64, volume: UInt32 = 1) -> Move {
     #expect(job.isOver && job.progress.endedNanoseconds == nil)
   }
 
+  @Test func whatIsDoneCanNotBeCancelled() {
+    let job = MoveJob(number: 1, "test", .request, plan: Plan(triesAgain: false))
+    job.end()
+    job.cancel()
+    #expect(!job.progress.isCancelled)
+  }
+
   @Test func whoTriesAgainRestsWhenNothingSucceeds() {
     for triesAgain in [true, false] {
       let job = MoveJob(number: 1, "test", .protection, plan: Plan(triesAgain: triesAgain))

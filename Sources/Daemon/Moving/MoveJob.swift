@@ -147,8 +147,11 @@ final class MoveJob: Sendable {
     state.withLock { $0.progress.skipped += moves.count }
   }
 
+  /// It is to end. One that has ended stays as it is.
   func cancel() {
-    state.withLock { $0.progress.isCancelled = true }
+    state.withLock { state in
+      if state.progress.endedNanoseconds == nil { state.progress.isCancelled = true }
+    }
   }
 
   func end() {

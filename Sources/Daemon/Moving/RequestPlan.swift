@@ -30,15 +30,26 @@ final class RequestPlan: MovePlan {
     self.rule = rule
     rest = Mutex(extents)
     let rules = PlanningView.rules(for: volume, view.stores)
+    let mapView = volume.map.view
+    // Of those with the same copies, one is judged for all: there may be millions, and who asks waits.
+    var verdicts: [CopySignature: Bool] = [:]
     var count = 0
     var refusal: String?
     for range in extents {
       for extent in range {
-        guard let copies = ExtentCopies(volume.map.view, extent) else { continue }
-        switch rule(rules, copies) {
-        case .success(let move): if move != nil { count += 1 }
-        case .failure(let objection): refusal = refusal ?? "extent \(extent): \(objection)"
+        let entry = mapView.entry(extent)
+        guard entry.isMapped else { continue }
+        let signature = CopySignature(mapView, extent, entry)
+        if let isMoved = verdicts[signature] {
+          if isMoved { count += 1 }
+          continue
         }
+        guard let copies = ExtentCopies(mapView, extent) else { continue }
+        let verdict = rule(rules, copies)
+        if case .failure(let objection) = verdict { refusal = refusal ?? "extent \(extent): \(objection)" }
+        let isMoved = if case .success(_?) = verdict { true } else { false }
+        verdicts[signature] = isMoved
+        if isMoved { count += 1 }
       }
     }
     if count == 0, let refusal {

@@ -52,7 +52,7 @@ extension Command {
         .invalid, "wrong number of a job: '\(run.arguments.positionals[0])'", remedy: "see 'gnomon jobs'")
     }
     let job = try run.withDaemon { try $0.cancelJob(number) }
-    run.show(job) { "Job \(job.number) ends: \(job.what).\n" }
+    run.show(job) { "Job \(job.number) \(job.state == .done ? "has ended" : "ends"): \(job.what).\n" }
     return .ok
   }
 }
