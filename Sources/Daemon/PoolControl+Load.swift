@@ -56,11 +56,10 @@ extension PoolControl {
     info.trials = choice.trials.map { trial($0.kind, $0.error) }
     info.unusual = forecaster.isUnusual
     info.forecasts = forecaster.forecasts.enumerated().map { ahead, forecast in
-      // No load is below zero.
-      let interval = forecast.interval()
+      let told = ToldForecast(forecast)
       return ForecastInfo.Expected(
-        time: UInt64((end + 1 + ahead) * step.seconds), value: Self.rounded(max(0, forecast.mean)),
-        low: Self.rounded(max(0, interval.lowerBound)), high: Self.rounded(max(0, interval.upperBound)))
+        time: UInt64((end + 1 + ahead) * step.seconds), value: Self.rounded(told.mean),
+        low: Self.rounded(told.low), high: Self.rounded(told.high))
     }
     return info
   }
@@ -100,6 +99,26 @@ extension PoolControl {
 
   /// A thousandth of an operation or nanosecond is no news.
   private static func rounded(_ value: Double) -> Double { (value * 1000).rounded() / 1000 }
+}
+
+/// A forecast of a load as it is told: no load is below zero, and a model that has exploded foresees more
+/// than can be written down.
+struct ToldForecast: Equatable {
+  let mean: Double
+  let low: Double
+  let high: Double
+  /// A PB each second, or eleven days in nanoseconds: there is no such load.
+  static let most = 1e15
+
+  init(_ forecast: Forecast) {
+    let interval = forecast.interval()
+    mean = Self.told(forecast.mean)
+    low = Self.told(interval.lowerBound)
+    high = Self.told(interval.upperBound)
+  }
+
+  /// What is no number is told as 0.
+  private static func told(_ value: Double) -> Double { value > 0 ? min(value, most) : 0 }
 }
 
 extension LoadMetric {

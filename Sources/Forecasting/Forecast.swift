@@ -8,10 +8,12 @@ public struct Forecast: Sendable, Equatable {
   /// Standard deviations to either side that hold 95 % of a normal distribution.
   public static let deviationsOf95Percent = 1.959963984540054
 
-  /// A prediction interval, if errors are normal: by default of 95 %.
+  /// A prediction interval, if errors are normal: by default of 95 %. Everything, if a model has exploded and
+  /// its forecasts are no numbers any more.
   public func interval(deviations: Double = deviationsOf95Percent) -> ClosedRange<Double> {
     let reach = standardDeviation * deviations
-    return mean - reach...mean + reach
+    let (low, high) = (mean - reach, mean + reach)
+    return low <= high ? low...high : -.infinity ... .infinity
   }
 }
 

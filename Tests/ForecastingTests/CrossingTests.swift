@@ -2,6 +2,15 @@ import Testing
 
 @testable import Forecasting
 
+@Suite struct IntervalTests {
+  @Test func whatIsNoNumberSaysNothing() {
+    let exploded = Forecast(mean: .infinity, standardDeviation: .infinity)
+    #expect(exploded.interval().contains(0) && exploded.interval().contains(1e300))
+    #expect(Forecast(mean: .nan, standardDeviation: 1).interval().contains(0))
+    #expect(!Forecast(mean: 5, standardDeviation: 1).interval().contains(0))
+  }
+}
+
 @Suite struct CrossingTests {
   private func forecasts(_ means: [Double], deviation: Double) -> [Forecast] {
     means.map { Forecast(mean: $0, standardDeviation: deviation) }

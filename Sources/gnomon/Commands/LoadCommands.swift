@@ -201,8 +201,8 @@ extension Command {
     let write: (Double) -> String =
       switch forecast.metric {
       case .iops: { number($0) }
-      case .throughput: { bytes(UInt64($0)) + "/s" }
-      case .latency: { time(UInt64($0)) }
+      case .throughput: { bytes(whole($0)) + "/s" }
+      case .latency: { time(whole($0)) }
       }
     var history: [Double?] = []
     if let first = forecast.history.first, let last = forecast.history.last {
@@ -257,11 +257,15 @@ extension Command {
     stepSeconds == 1 ? "second" : stepSeconds == 60 ? "minute" : "hour"
   }
 
+  /// Without what comes after the point; the nearest that there is, if a server has told what is no number of
+  /// bytes or nanoseconds.
+  private static func whole(_ value: Double) -> UInt64 { value > 0 ? UInt64(min(value, 1e18)) : 0 }
+
   private static func rounded(_ value: Double) -> String { "\((value * 100).rounded() / 100)" }
 
   /// `12345`, `12.3`, `0.12`
   private static func number(_ value: Double) -> String {
-    if value >= 100 { return "\(Int(value.rounded()))" }
+    if value >= 100 { return "\(whole(value.rounded()))" }
     return value >= 10 ? "\((value * 10).rounded() / 10)" : "\((value * 100).rounded() / 100)"
   }
 
