@@ -393,7 +393,7 @@ import Testing
       #expect(
         output.text.withLock { $0 } == """
           sealed: 4 MiB of 5 MiB in use
-          last: volume disk0, complete 2026-09-21 14:14 UTC, after 1 min 30 s: \
+          last: volume disk0, complete \(Moment.text(1_790_000_090)), after 1 min 30 s: \
           8 MiB read, 7 copies, 2 bad, 1 unreadable, 2 healed, 1 not
           VOLUME  EXTENT  STORE     PLACE  PROBLEM  OUTCOME   REASON
           disk0        7  slow    8388608  differs  healed    -

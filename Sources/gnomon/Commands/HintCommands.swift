@@ -37,7 +37,7 @@ extension Command {
     if let text = run.arguments.value(start) { request.startSeconds = try parsedStart(text, run) }
     if let seconds = try span(duration, run) { request.seconds = Int64(seconds) }
     let hint = try run.withDaemon { try $0.addHint(request) }
-    run.show(hint) { "Hint \(hint.number) holds until \(moment(hint.endSeconds)).\n" }
+    run.show(hint) { "Hint \(hint.number) holds until \(Moment.text(hint.endSeconds)).\n" }
     return .ok
   }
 
@@ -57,7 +57,7 @@ extension Command {
       for hint in list.hints {
         table.add([
           "\(hint.number)", hint.volume, "\(hint.offset)", "\(ByteSize(rawValue: hint.length))",
-          moment(hint.startSeconds), moment(hint.endSeconds),
+          Moment.text(hint.startSeconds), Moment.text(hint.endSeconds),
         ])
       }
       return table.text
@@ -100,40 +100,11 @@ extension Command {
 
   /// In seconds since 1970.
   private static func parsedStart(_ text: String, _ run: Invocation) throws -> Int64 {
-    let halves = text.split(whereSeparator: { $0 == "T" || $0 == " " }).map(String.init)
-    let clock = halves.last.map { $0.split(separator: ":").compactMap { Int32($0) } } ?? []
-    let day = halves.first.map { $0.split(separator: "-").compactMap { Int32($0) } } ?? []
-    guard clock.count == 2, (0..<24).contains(clock[0]), (0..<60).contains(clock[1]),
-      halves.count == 1 || halves.count == 2 && day.count == 3
-    else {
+    guard let start = Moment.parse(text, now: Int64(Glibc.time(nil))) else {
       throw UsageError(
         message: "'\(text)' is no time", remedy: "write it like 08:55, or 2030-01-31T08:55", command: run.spec
       )
     }
-    var now = Glibc.time(nil)
-    var parts = unsafe tm()
-    unsafe localtime_r(&now, &parts)
-    if halves.count == 2 {
-      unsafe (parts.tm_year, parts.tm_mon, parts.tm_mday) = (day[0] - 1900, day[1] - 1, day[2])
-    }
-    unsafe (parts.tm_hour, parts.tm_min, parts.tm_sec, parts.tm_isdst) = (clock[0], clock[1], 0, -1)
-    var start = unsafe mktime(&parts)
-    if halves.count == 1, start < now {
-      unsafe parts.tm_mday += 1
-      unsafe parts.tm_isdst = -1
-      unsafe start = mktime(&parts)
-    }
-    return Int64(start)
-  }
-
-  /// A moment in local time.
-  static func moment(_ seconds: Int64) -> String {
-    var moment = time_t(seconds)
-    var parts = unsafe tm()
-    unsafe localtime_r(&moment, &parts)
-    func digits(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
-    let (year, month, day) = unsafe (parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday)
-    let (hour, minute, second) = unsafe (parts.tm_hour, parts.tm_min, parts.tm_sec)
-    return "\(year)-\(digits(month))-\(digits(day)) \(digits(hour)):\(digits(minute)):\(digits(second))"
+    return start
   }
 }

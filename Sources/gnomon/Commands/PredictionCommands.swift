@@ -65,8 +65,8 @@ extension Command {
       "\(info.reads.all), \(percent(info.reads.share)) from shadows on a faster tier")
     list.add(
       "made",
-      "\(made.made) (\(ByteSize(rawValue: made.copiedBytes))), \(tenths(made.perThousandRequests)) per 1000 "
-        + "requests")
+      "\(made.made) (\(ByteSize(rawValue: made.copiedBytes))), "
+        + "\(Figures.tenths(made.perThousandRequests)) per 1000 requests")
     list.add("read", "\(made.used)")
     list.add("given up", "\(made.dropped), never read \(made.neverUsed)")
     list.add("not made", "\(made.withdrawn) withdrawn, \(made.refused) refused, \(made.failed) failed")
@@ -77,7 +77,7 @@ extension Command {
     list.add(
       "takes",
       "\(ByteSize(rawValue: info.costs.memoryBytes)) of memory, "
-        + "\(tenths(info.costs.processorSeconds)) s of processor time")
+        + "\(Figures.tenths(info.costs.processorSeconds)) s of processor time")
     if info.costs.droppedRecords > 0 { list.add("accesses missed", "\(info.costs.droppedRecords)") }
     if info.costs.volumesWithout > 0 {
       list.add("volumes left out", "\(info.costs.volumesWithout): see 'prediction.memoryBytes'")
@@ -96,7 +96,8 @@ extension Command {
       let minutes = heat.horizonSeconds / 60
       list.add(
         "volatility",
-        "\(hundredths(heat.score)), \(tenths(heat.expectedAccesses)) accesses expected in \(minutes) min")
+        "\(Figures.hundredths(heat.score)), \(Figures.tenths(heat.expectedAccesses)) accesses expected in \(minutes) min"
+      )
       list.add("last access", "\(duration(UInt64(heat.idleSeconds))) ago")
     }
     return list.text
@@ -113,8 +114,8 @@ extension Command {
     ])
     for decision in decisions {
       table.add([
-        moment(decision.seconds), decision.volume, "\(decision.extent)", decision.action,
-        decision.store ?? "", decision.reason, decision.expectedRequests.map(tenths) ?? "",
+        Moment.text(decision.seconds), decision.volume, "\(decision.extent)", decision.action,
+        decision.store ?? "", decision.reason, decision.expectedRequests.map(Figures.tenths) ?? "",
         decision.outcome, decision.microseconds.map { "\($0) µs" } ?? "",
         decision.reads.map { "\($0)" } ?? "",
       ])
@@ -122,17 +123,5 @@ extension Command {
     return table.text
   }
 
-  private static func percent(_ share: Double) -> String { tenths(share * 100) + " %" }
-
-  /// With two decimals.
-  private static func hundredths(_ number: Double) -> String {
-    let rounded = Int((number * 100).rounded())
-    return "\(rounded / 100).\(rounded % 100 < 10 ? "0" : "")\(rounded % 100)"
-  }
-
-  /// With one decimal.
-  private static func tenths(_ number: Double) -> String {
-    let rounded = Int((number * 10).rounded())
-    return "\(rounded / 10).\(rounded % 10)"
-  }
+  private static func percent(_ share: Double) -> String { Figures.tenths(share * 100) + " %" }
 }

@@ -84,7 +84,7 @@ extension Command {
       "sealed: \(ByteSize(rawValue: info.sealedBytes)) of \(ByteSize(rawValue: info.mappedBytes)) in use\n"
     if let run = info.running { text += "running: \(line(run))\n" }
     guard let last = info.last else { return text + "last: none yet\n" }
-    text += "last: \(last.what), \(last.end) \(date(last.endedSeconds)), "
+    text += "last: \(last.what), \(last.end) \(Moment.text(last.endedSeconds)), "
     text += "after \(duration(UInt64(max(0, last.endedSeconds - last.startedSeconds)))): "
     text += "\(words(last.counts))\n"
     guard !last.findings.isEmpty else { return text }
@@ -116,17 +116,6 @@ extension Command {
   static func words(_ counts: ScrubCounts) -> String {
     "\(ByteSize(rawValue: counts.readBytes)) read, \(counts.copies) copies, \(counts.bad) bad, "
       + "\(counts.unread) unreadable, \(counts.healed) healed, \(counts.unhealed) not"
-  }
-
-  /// A moment, in UTC.
-  private static func date(_ seconds: Int64) -> String {
-    var moment = time_t(seconds)
-    var parts = unsafe tm()
-    unsafe gmtime_r(&moment, &parts)
-    func digits(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
-    let (year, month, day) = unsafe (parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday)
-    let (hour, minute) = unsafe (parts.tm_hour, parts.tm_min)
-    return "\(year)-\(digits(month))-\(digits(day)) \(digits(hour)):\(digits(minute)) UTC"
   }
 }
 

@@ -77,10 +77,11 @@ struct ReplayReport: Encodable {
     ])
     for policy in trace.policies {
       table.add([
-        policy.policy, decimal(policy.slowTierWork), decimal(policy.slowTierWorkReadThrough),
-        decimal(policy.copies), decimal(policy.readHits) + " %", decimal(policy.allHits) + " %",
-        decimal(policy.meanLatency / 1000) + " ms", decimal(policy.p50Latency / 1000) + " ms",
-        decimal(policy.p99Latency / 1000) + " ms",
+        policy.policy, Figures.tenths(policy.slowTierWork), Figures.tenths(policy.slowTierWorkReadThrough),
+        Figures.tenths(policy.copies), Figures.tenths(policy.readHits) + " %",
+        Figures.tenths(policy.allHits) + " %",
+        Figures.tenths(policy.meanLatency / 1000) + " ms", Figures.tenths(policy.p50Latency / 1000) + " ms",
+        Figures.tenths(policy.p99Latency / 1000) + " ms",
       ])
     }
     let head =
@@ -96,7 +97,7 @@ struct ReplayReport: Encodable {
     ])
     for (index, policy) in (traces.first?.policies ?? []).enumerated() {
       func mean(_ value: (PolicyReport) -> Double) -> String {
-        Self.decimal(Self.geometricMean(traces.map { value($0.policies[index]) }))
+        Figures.tenths(Self.geometricMean(traces.map { value($0.policies[index]) }))
       }
       table.add([
         policy.policy, mean(\.slowTierWork), mean(\.slowTierWorkReadThrough), mean(\.copies),
@@ -108,11 +109,5 @@ struct ReplayReport: Encodable {
   /// 0 if a value is.
   static func geometricMean(_ values: [Double]) -> Double {
     exp(values.map { log($0) }.reduce(0, +) / Double(values.count))
-  }
-
-  /// With one decimal.
-  static func decimal(_ value: Double) -> String {
-    let tenths = Int((value * 10).rounded())
-    return "\(tenths / 10).\(tenths % 10)"
   }
 }
