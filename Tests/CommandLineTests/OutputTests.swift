@@ -1,6 +1,8 @@
+import Daemon
 import HTTPService
 import Primitives
 import TestSupport
+import Synchronization
 import Testing
 
 @testable import gnomon
@@ -22,6 +24,24 @@ import Testing
 
   @Test func controlCharactersDoNotReachTheTerminal() {
     #expect(Table.printable("a\u{1b}[2Jb\nc\u{9b}") == "a?[2Jb?c?")
+  }
+
+  @Test(arguments: [
+    (0.04, "0.0"), (12.34, "12.3"), (99.96, "100.0"), (1e300, "1e+300"), (Double.infinity, "inf"),
+  ])
+  func figuresHaveOneDecimal(value: Double, text: String) {
+    #expect(Figures.tenths(value) == text)
+  }
+
+  @Test func progressIsALineOfALogNowAndThen() {
+    let written = Mutex("")
+    let errors = TextOutput { text in written.withLock { $0 += text } }
+    var progress = ProgressLine(
+      CommandContext(output: TextOutput { _ in }, errors: errors, offline: PoolOperations()))
+    for line in ["half", "half", "more"] { progress.show(line) }
+    progress.clear()
+    // The last came at once: it would be one line too many.
+    #expect(written.withLock { $0 } == "half\n")
   }
 
   @Test func propertiesAreAligned() {

@@ -7,33 +7,24 @@ import Primitives
 struct JobWatch {
   private let run: Invocation
   private let client: APIClient
+  private var progress: ProgressLine
   private static let pollMicroseconds: UInt32 = 200_000
-  /// Lines of a log: one in so many polls.
-  private static let pollsPerLine = 10
 
   init(_ run: Invocation, _ client: APIClient) {
     self.run = run
     self.client = client
+    progress = ProgressLine(run.context)
   }
 
   /// - Returns: `failure` if something was not moved.
-  func wait(for number: Int) throws -> ExitStatus {
-    var polls = 0
-    var last = ""
+  mutating func wait(for number: Int) throws -> ExitStatus {
     var job = try client.job(number)
     while !job.state.isOver {
-      let line = Self.line(job)
-      if run.context.isTerminal {
-        run.context.errors.write("\r\(line)\u{1B}[K")
-      } else if line != last, polls % Self.pollsPerLine == 0 {
-        run.context.errors.write(line + "\n")
-        last = line
-      }
-      polls += 1
+      progress.show(Self.line(job))
       usleep(Self.pollMicroseconds)
       job = try client.job(number)
     }
-    if run.context.isTerminal { run.context.errors.write("\r\u{1B}[K") }
+    progress.clear()
     return finish(job)
   }
 

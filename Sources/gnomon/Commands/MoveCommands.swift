@@ -67,7 +67,8 @@ extension Command {
     return try run.withDaemon { client in
       let job = try client.beginJob(MoveRequest(kind, volume: volume, extents: extents, store: store))
       if run.arguments.has(.wait) {
-        return try JobWatch(run, client).wait(for: job.number)
+        var watch = JobWatch(run, client)
+        return try watch.wait(for: job.number)
       }
       run.show(job) { "Begun as job \(job.number): see 'gnomon jobs'.\n" }
       return .ok

@@ -60,7 +60,10 @@ extension Command {
     if let store { try Validation.checkName(store, of: "store") }
     return try run.withDaemon { client in
       let info = try client.beginScrub(ScrubRequest(volume: volume, store: store))
-      if run.arguments.has(.wait) { return try ScrubWatch(run, client).wait() }
+      if run.arguments.has(.wait) {
+        var watch = ScrubWatch(run, client)
+        return try watch.wait()
+      }
       run.show(info) { "Begun: see 'gnomon scrub'.\n" }
       return .ok
     }
@@ -119,26 +122,28 @@ extension Command {
   }
 }
 
-/// Waits for the scrub under way, and shows meanwhile how far it is, as `JobWatch` does.
+/// Waits for the scrub under way, and shows meanwhile how far it is.
 struct ScrubWatch {
   private let run: Invocation
   private let client: APIClient
+  private var progress: ProgressLine
   private static let pollMicroseconds: UInt32 = 500_000
 
   init(_ run: Invocation, _ client: APIClient) {
     self.run = run
     self.client = client
+    progress = ProgressLine(run.context)
   }
 
   /// - Returns: `failure` if it was stopped, or copies are left that were not healed.
-  func wait() throws -> ExitStatus {
+  mutating func wait() throws -> ExitStatus {
     var info = try client.scrub()
     while let running = info.running {
-      if run.context.isTerminal { run.context.errors.write("\r\(Command.line(running))\u{1B}[K") }
+      progress.show(Command.line(running))
       usleep(Self.pollMicroseconds)
       info = try client.scrub()
     }
-    if run.context.isTerminal { run.context.errors.write("\r\u{1B}[K") }
+    progress.clear()
     run.show(info) { Command.text(of: info) }
     guard let last = info.last else { return .failure }
     return last.end == ScrubRecord.End.complete.rawValue && last.counts.unhealed == 0 ? .ok : .failure

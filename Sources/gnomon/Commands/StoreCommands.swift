@@ -158,7 +158,8 @@ extension Command {
     return try run.withDaemon { client in
       let store = try client.changeStore(name: name, StoreChange(draining: !isCancelled))
       if run.arguments.has(.wait), let job = store.drainJob {
-        return try JobWatch(run, client).wait(for: job)
+        var watch = JobWatch(run, client)
+        return try watch.wait(for: job)
       }
       run.show(store) {
         if isCancelled { return "The store \(name) is used again.\n" }
