@@ -53,9 +53,12 @@ final class Listeners {
       throw GnomonError(
         .system, "socket \(number) of the service manager can not be used", cause: error.description)
     }
-    let port = TCPSocket.port(of: descriptor)
-    endpoints.append(
-      UnixAddress.path(of: descriptor).map { .unix(path: $0) } ?? .tcp(host: "127.0.0.1", port: port))
+    if let path = UnixAddress.path(of: descriptor) {
+      endpoints.append(.unix(path: path))
+    } else {
+      let address = TCPSocket.address(of: descriptor)
+      endpoints.append(.tcp(host: address.host, port: address.port))
+    }
     descriptors.append(descriptor.release())
   }
 
@@ -68,7 +71,7 @@ final class Listeners {
         try add(listener.socket.duplicate(), endpoint)
       case .tcp(let host, let port):
         let descriptor = try TCPSocket.listen(host: host, port: port, backlog: Self.backlog)
-        let taken = TCPSocket.port(of: descriptor)
+        let taken = TCPSocket.address(of: descriptor).port
         try add(descriptor, .tcp(host: host, port: taken))
       }
     } catch let error as GnomonError {

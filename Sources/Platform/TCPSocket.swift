@@ -40,16 +40,19 @@ public enum TCPSocket {
     }
   }
 
-  /// The port that a bound socket has.
-  public static func port(of socket: borrowing FileDescriptor) -> UInt16 {
+  /// The address that a bound socket has, in numbers, and the port.
+  public static func address(of socket: borrowing FileDescriptor) -> (host: String, port: UInt16) {
     var address = sockaddr_in6()
     var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
-    _ = unsafe withUnsafeMutablePointer(to: &address) { pointer in
+    var host = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+    unsafe withUnsafeMutablePointer(to: &address) { pointer in
       unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         unsafe getsockname(socket.raw, $0, &length)
+        unsafe getnameinfo($0, length, &host, socklen_t(host.count), nil, 0, NI_NUMERICHOST)
       }
     }
     // The port lies at the same place in the addresses of both families.
-    return UInt16(bigEndian: address.sin6_port)
+    let name = host.prefix { $0 != 0 }.map(UInt8.init(bitPattern:))
+    return (String(decoding: name, as: UTF8.self), UInt16(bigEndian: address.sin6_port))
   }
 }

@@ -18,7 +18,7 @@ struct ListeningSocket: ~Copyable {
       descriptor = listener.socket
     case .tcp(let host, let port):
       descriptor = try TCPSocket.listen(host: host, port: port)
-      self.endpoint = .tcp(host: host, port: TCPSocket.port(of: descriptor))
+      self.endpoint = .tcp(host: host, port: TCPSocket.address(of: descriptor).port)
       file = nil
     }
   }
