@@ -44,9 +44,9 @@ extension PoolControl {
         value.map { ForecastInfo.Point(time: UInt64(number * step.seconds), value: Self.rounded($0)) }
       }, observed: series.count { $0 != nil }, needed: ModelChoice.observationsMin + 1)
     let horizon = (Int(request.horizonSeconds) + step.seconds - 1) / step.seconds
-    let outcome = await forecasts.forecast(
+    let forecaster = await forecasts.forecast(
       metric, of: uuid, series, by: step, through: end, horizon: horizon)
-    guard let forecaster = outcome.forecaster, let choice = forecaster.choice else { return info }
+    guard let forecaster, let choice = forecaster.choice else { return info }
     func trial(_ kind: LoadModelKind, _ error: Double) -> ForecastInfo.Trial {
       ForecastInfo.Trial(
         model: kind.description, error: error.isFinite ? (error * 1000).rounded() / 1000 : nil,
@@ -89,11 +89,7 @@ extension PoolControl {
   private func uuid(of subject: LoadSubject) throws(GnomonError) -> UUID128 {
     switch subject {
     case .volume(let name): return try existing(name).uuid
-    case .store(let name):
-      guard let store = pool.stores.first(where: { $0.record.name == name }) else {
-        throw GnomonError(.notFound, "there is no store \(name)", remedy: "see `gnomon store list`")
-      }
-      return store.record.uuid
+    case .store(let name): return try existingStore(name).record.uuid
     }
   }
 

@@ -70,9 +70,7 @@ extension PoolControl {
   }
 
   private func removeAlone(_ name: String) async throws(GnomonError) {
-    guard let store = pool.stores.first(where: { $0.record.name == name }) else {
-      throw GnomonError(.notFound, "there is no store \(name)", remedy: "see `gnomon store list`")
-    }
+    let store = try existingStore(name)
     guard pool.stores.contains(where: { $0 !== store && $0.mayHoldLiveCopies }) else {
       throw GnomonError(
         .conflict, "\(name) is the only store of the pool that lasts", remedy: "add another one first")

@@ -44,12 +44,6 @@ public struct HealthMonitor: Sendable {
     entries[index].health.observe(sample, peers: peers)
   }
 
-  /// Forgets the latencies that a store had, after its hardware or its use has changed for good.
-  public mutating func forgetBaseline(of store: StoreID) {
-    guard let index = entries.firstIndex(where: { $0.store == store }) else { return }
-    entries[index].health.forgetBaseline()
-  }
-
   /// Decides what each store is to do from now on.
   ///
   /// - Parameters:

@@ -27,11 +27,6 @@ struct StoreHealth: Sendable {
     _ = errorsOutlook.observe(errors.score, seconds: sample.boundedSeconds)
   }
 
-  mutating func forgetBaseline() {
-    failSlow = FailSlowDetector()
-    slownessOutlook = Outlook(isDamped: true)
-  }
-
   private func score(_ mode: FailureMode) -> Double {
     switch mode {
     case .failSlow: failSlow.score

@@ -22,22 +22,17 @@ actor LoadForecasts {
   private var entries: [Key: Entry] = [:]
   private var uses = 0
 
-  /// What a forecast came to.
-  struct Outcome: Sendable {
-    var forecaster: LoadForecaster?
-    var shortage: ForecastShortage?
-  }
-
   /// Forecasts a metric from its history.
   ///
   /// - Parameters:
   ///   - series: oldest first; nil where nothing was observed.
   ///   - end: the number of its last step.
   ///   - horizon: steps.
+  /// - Returns: nil if the history is too short.
   func forecast(
     _ metric: LoadMetric, of uuid: UUID128, _ series: [Double?], by step: LoadStep, through end: Int,
     horizon: Int
-  ) -> Outcome {
+  ) -> LoadForecaster? {
     let key = Key(uuid: uuid, metric: metric, step: step, horizon: horizon)
     var forecaster =
       entries[key]?.forecaster
@@ -46,14 +41,14 @@ actor LoadForecasts {
     do throws(ForecastShortage) {
       try forecaster.follow(series, through: end)
     } catch {
-      return Outcome(shortage: error)
+      return nil
     }
     uses += 1
     entries[key] = Entry(forecaster: forecaster, used: uses)
     if entries.count > Self.entriesMax, let oldest = entries.min(by: { $0.value.used < $1.value.used }) {
       entries[oldest.key] = nil
     }
-    return Outcome(forecaster: forecaster)
+    return forecaster
   }
 }
 

@@ -2,11 +2,8 @@ import Measurement
 
 /// What prediction has seen and done since the daemon started.
 struct PredictionCounts: Sendable {
-  /// Reads that it has looked at, and those of them that touched extents of the slow tier.
-  var reads: UInt64 = 0
+  /// Reads that touched extents of the slow tier.
   var slowReads: UInt64 = 0
-  /// Writes that it has looked at.
-  var writes: UInt64 = 0
   /// Shadows that were decided upon, made, failed, and withdrawn before they were made.
   var decided: UInt64 = 0
   var made: UInt64 = 0

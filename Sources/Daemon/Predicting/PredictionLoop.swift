@@ -121,7 +121,7 @@ final class PredictionLoop {
 
   private func observe(_ record: AccessRecord, at now: UInt64) {
     switch record.kind {
-    case .write: counts.writes += 1
+    case .write: break
     case .read: read(record, at: now)
     case .cache:
       guard let volume = known[record.volume], record.length > 0 else { return }
@@ -133,7 +133,6 @@ final class PredictionLoop {
   }
 
   private func read(_ record: AccessRecord, at now: UInt64) {
-    counts.reads += 1
     guard let volume = known[record.volume], record.length > 0, fast.serve(volume) else { return }
     let bytes = volume.extentBytes
     let first = record.offset / bytes

@@ -22,8 +22,6 @@ struct PrefetchQueue {
   static let rangesMax = 256
   private var stretches: [Stretch] = []
 
-  var isEmpty: Bool { stretches.isEmpty }
-
   /// Whether a range that holds `extents` waits already.
   private func contains(_ volume: VolumeID, _ extents: Range<UInt64>) -> Bool {
     stretches.contains { $0.volume == volume && $0.extents.contains(extents) }
