@@ -235,6 +235,9 @@ import Testing
       method: "GET", path: "/v1/hints", pattern: "/v1/hints", summary: "The hints that have not expired.",
       status: 200),
     Call(
+      method: "GET", path: "/v1/hints/1", pattern: "/v1/hints/{number}",
+      summary: "One hint; 404 once it has expired.", status: 200),
+    Call(
       method: "DELETE", path: "/v1/hints/1", pattern: "/v1/hints/{number}",
       summary: "Takes a hint back: 204 without a body.", status: 204),
   ]

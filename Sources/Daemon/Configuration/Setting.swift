@@ -75,7 +75,8 @@ struct Setting {
       Setting(
         path: "limits.remoteHoldSeconds", kind: .integer(\.limits.remoteHoldSeconds, 1...3600),
         summary: "How long a request waits for a store in an export of another server, while that is away or "
-          + "does not answer. Then it fails with EIO; a flush that fails so counts as a failed fdatasync."),
+          + "does not answer. Then it fails with EIO. A flush that fails so loses nothing: the next one "
+          + "tries again."),
       Setting(
         path: "limits.remoteUnflushedBytes", kind: .size(\.limits.remoteUnflushedBytes, 64 << 20...16 << 30),
         summary:

@@ -36,9 +36,9 @@ extension APIHandler {
         .notFound, "there is nothing at this path",
         remedy: "see /v1/pool, /v1/status, /v1/health, /v1/stores, /v1/stores/NAME, /v1/stores/NAME/health, "
           + "/v1/stores/NAME/load, /v1/stores/NAME/forecast, /v1/volumes, /v1/volumes/NAME, "
-          + "/v1/volumes/NAME/extents, /v1/volumes/NAME/load, /v1/volumes/NAME/forecast, "
-          + "/v1/volumes/NAME/heatmap, /v1/volumes/NAME/why/OFFSET, /v1/jobs, /v1/jobs/NUMBER, /v1/scrub, "
-          + "/v1/prediction, /v1/plan, /v1/hints"))
+          + "/v1/volumes/NAME/extents, /v1/volumes/NAME/extents/EXTENTS, /v1/volumes/NAME/load, "
+          + "/v1/volumes/NAME/forecast, /v1/volumes/NAME/heatmap, /v1/volumes/NAME/why/OFFSET, /v1/jobs, "
+          + "/v1/jobs/NUMBER, /v1/scrub, /v1/prediction, /v1/plan, /v1/hints, /v1/hints/NUMBER"))
   }
 
   static func wrongMethodResponse(_ method: String, allowed: [String]) -> HTTPResponse {
