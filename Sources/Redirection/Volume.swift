@@ -68,4 +68,13 @@ public final class Volume: Sendable {
     get { size.load(ordering: .acquiring) }
     set { size.store(newValue, ordering: .releasing) }
   }
+
+  /// Whether the pool has forgotten it, for good: tells a volume that is gone from one that is not on offer
+  /// for a while, because it is being shrunk.
+  public var isDeleted: Bool { deleted.load(ordering: .acquiring) }
+
+  /// The pool has forgotten it.
+  public func markDeleted() {
+    deleted.store(true, ordering: .releasing)
+  }
 }

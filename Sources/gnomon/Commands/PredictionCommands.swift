@@ -96,7 +96,8 @@ extension Command {
       let minutes = heat.horizonSeconds / 60
       list.add(
         "volatility",
-        "\(Figures.hundredths(heat.score)), \(Figures.tenths(heat.expectedAccesses)) accesses expected in \(minutes) min"
+        "\(Figures.hundredths(heat.score)), "
+          + "\(Figures.tenths(heat.expectedAccesses)) accesses expected in \(minutes) min"
       )
       list.add("last access", "\(duration(UInt64(heat.idleSeconds))) ago")
     }
