@@ -72,7 +72,7 @@ public struct CopyRules: Sendable {
 
   private func independent(_ places: [StoreID]) -> Int {
     var chosen: [StoreCandidate] = []
-    for store in stores where places.contains(store.id) && store.keepsCopies && !store.isVolatile {
+    for store in stores where places.contains(store.id) && store.keepsCopies {
       if !chosen.contains(where: { $0.shares(wanted.across, with: store) }) { chosen.append(store) }
     }
     return chosen.count

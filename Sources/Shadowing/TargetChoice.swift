@@ -34,8 +34,11 @@ public struct StoreCandidate: Sendable, Equatable {
     hasFailed ? "has failed" : isDraining ? "is being drained" : fitness.objection
   }
 
-  /// Whether copies there count as such: a store that is expected back soon has its copies still.
-  var keepsCopies: Bool { !hasFailed && !isDraining && (fitness.objection == nil || fitness == .away) }
+  /// Whether copies there count as such: they outlive the process, and are to stay. A store that is expected
+  /// back soon has its copies still.
+  var keepsCopies: Bool {
+    !isVolatile && !hasFailed && !isDraining && (fitness.objection == nil || fitness == .away)
+  }
 
   /// A store; the defaults are those of one that nobody said anything about.
   public init(
@@ -127,7 +130,8 @@ public struct TargetChoice: Sendable {
     return best.map { .success($0.id) } ?? .failure(Refusal(reasons: reasons))
   }
 
-  /// Why a store can not be chosen, as the end of a sentence; nil if it can.
+  /// Why a store can not be chosen, as the end of a sentence; nil if it can. Copies that do not count need not
+  /// be apart from others.
   ///
   /// - Parameter present: the stores of the copies that will be there beside it.
   func objection(to store: StoreCandidate, beside present: [StoreCandidate]) -> String? {
@@ -136,7 +140,7 @@ public struct TargetChoice: Sendable {
     if store.freeBytes < extentBytes {
       return store.capacityBytes < extentBytes ? "is too small" : "is full"
     }
-    if let other = present.first(where: { store.shares(domain, with: $0) }) {
+    if let other = present.first(where: { $0.keepsCopies && store.shares(domain, with: $0) }) {
       return "is in the same \(domain) as \(other.name)"
     }
     return nil

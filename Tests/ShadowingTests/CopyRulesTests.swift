@@ -134,6 +134,22 @@ extension Result {
     #expect(across.protect(copies(0, (2, true))) == .success(nil))
   }
 
+  /// A copy that does not count does not keep others out of its domain: protection would never be restored.
+  @Test func copiesThatDoNotCountDoNotBlockTheirDomain() {
+    var lost = store(2, "b1", node: "y")
+    lost.fitness = .lost
+    let bad = [
+      lost, store(2, "b1", node: "y", hasFailed: true), store(2, "b1", node: "y", isDraining: true),
+      store(2, "b1", node: "y", isVolatile: true),
+    ]
+    for bad in bad {
+      let stores = [store(0, "a1", node: "x"), store(1, "a2", node: "x"), bad, store(3, "b2", node: "y")]
+      let across = rules(stores, copies: 2, across: .node)
+      #expect(across.protect(copies(0, (2, true))).success??.target == id(3), "\(bad)")
+      #expect(across.relocate(copies(0, (2, true)), to: id(3)).success??.kind == .migrate, "\(bad)")
+    }
+  }
+
   @Test func whatAShadowLacksIsCopied() {
     let stores = [store(0, "a"), store(1, "b")]
     let stale = copies(0, (1, false))

@@ -222,6 +222,19 @@ def what_can_not_be_protected_says_why(case):
     eventually(lambda: "complaint" not in daemon.json("jobs")["protection"], 10, "the end of the complaint")
 
 
+def a_copy_that_does_not_count_does_not_block_its_node(case):
+    daemon = case.daemon(stores=[("a", 64 * MiB, 1)])
+    client = daemon.client()
+    client.write(0, pattern(1, 4 * EXTENT))
+    daemon.gnomon("store", "add", "ram=memory:,size=16M,tier=0,node=n2")
+    daemon.gnomon("store", "add", f"far={daemon.store_path('far')},size=64M,tier=1,node=n2")
+    daemon.gnomon("move", "v", "all", "--to", "ram", "--keep", "--wait")
+    assert _places(daemon) == ({"a"}, {("ram", "synced")})
+    daemon.gnomon("volume", "set", "v", "--copies", "2", "--across", "node")
+    eventually(lambda: _volume(daemon)["lackingExtents"] == 0, 10, "copies beside those in memory")
+    assert _places(daemon) == ({"a"}, {("ram", "synced"), ("far", "synced")})
+
+
 class _Fickle(Daemon):
     """A pool whose store `a` can be made to refuse all writes, as a dying disk does."""
 
