@@ -54,12 +54,39 @@ public struct CopyRules: Sendable {
     let count = independent(copies.stores)
     guard count < wanted.copies else { return .success(nil) }
     let choice = TargetChoice(extentBytes: extentBytes, domain: wanted.across, never: tiers.never)
-    guard copies.shadows.count < ShadowLine.shadowsMax else {
-      return .failure(TargetChoice.Refusal(reasons: ["it has as many copies as it can have"]))
+    let reason = "\(volumeName) wants \(wanted.copies) copies"
+    return choice.best(among: stores, beside: copies.stores).flatMap { target in
+      isFull(copies)
+        ? replace(copies, with: target, reason).map(Optional.some)
+        : .success(move(.replicate, copies, to: target, reason: reason))
     }
-    return choice.best(among: stores, beside: copies.stores).map {
-      move(.replicate, copies, to: $0, reason: "\(volumeName) wants \(wanted.copies) copies")
+  }
+
+  private func isFull(_ copies: ExtentCopies) -> Bool { copies.shadows.count == ShadowLine.shadowsMax }
+
+  /// Has another store get a copy in place of a shadow that does not count, rather one that lacks something,
+  /// and never the last good one that can be read.
+  private func replace(
+    _ copies: ExtentCopies, with target: StoreID, _ reason: String
+  ) -> Result<Move, TargetChoice.Refusal> {
+    let count = independent(copies.stores)
+    let useless = copies.shadows.filter { shadow in
+      independent(copies.stores.filter { $0 != shadow.store }) == count
+        && copies.goodStores.contains { $0 != shadow.store && isReadable($0) }
     }
+    guard let shadow = useless.first(where: { !$0.isSynced }) ?? useless.first else {
+      return .failure(TargetChoice.Refusal(reasons: [Self.full]))
+    }
+    return .success(
+      Move(
+        .replace, volume: copies.volume, extent: copies.extent, to: target, from: shadow.store, reason: reason
+      ))
+  }
+
+  private static let full = "it has as many copies as it can have"
+
+  private func isReadable(_ store: StoreID) -> Bool {
+    stores.contains { $0.id == store && !$0.hasFailed && $0.fitness != .away && $0.fitness != .lost }
   }
 
   private func isUsable(_ store: StoreID) -> Bool {
@@ -95,11 +122,23 @@ public struct CopyRules: Sendable {
     }
     let choice = TargetChoice(
       extentBytes: extentBytes, domain: wanted.across, tier: isLive ? tiers.pin : nil, never: tiers.never)
-    return choice.best(among: stores, beside: copies.stores.filter { $0 != store }, replacing: store).map {
-      Move(
-        .migrate, volume: copies.volume, extent: copies.extent, to: $0, from: store, isSourceLive: isLive,
-        reason: reason)
+    let result = choice.best(
+      among: stores, beside: copies.stores.filter { $0 != store }, replacing: store
+    ).flatMap { target in
+      isFull(copies)
+        ? replace(copies, with: target, reason)
+        : .success(
+          Move(
+            .migrate, volume: copies.volume, extent: copies.extent, to: target, from: store,
+            isSourceLive: isLive, reason: reason))
     }
+    // The last way out: a shadow that was left behind catches up, to take over.
+    if isLive, case .failure = result,
+      let stale = copies.shadows.first(where: { !$0.isSynced && isUsable($0.store) })
+    {
+      return .success(move(.resync, copies, to: stale.store, reason: reason))
+    }
+    return result
   }
 
   /// Has another copy take the place of the live one, if that lies in a store; nil if none can. One on a tier
@@ -184,6 +223,7 @@ public struct CopyRules: Sendable {
     }
     let choice = TargetChoice(
       extentBytes: extentBytes, domain: wanted.across, mayBeLive: mayBeLive, never: tiers.never)
+    let choice = TargetChoice(extentBytes: extentBytes, domain: wanted.across, mayBeLive: mayBeLive)
     let others = copies.stores.filter { $0 != leaving && $0 != target }
     let objection =
       isNew

@@ -78,6 +78,7 @@ extension Move {
     case .migrate: isSourceLive ? copies.live == source : copies.shadow(in: source!) != nil
     case .replicate: !copies.goodStores.contains(target)
     case .resync, .promote, .drop: copies.shadow(in: target) != nil
+    case .replace: copies.shadow(in: source!) != nil
     }
   }
 }

@@ -12,6 +12,9 @@ public enum MoveKind: String, Sendable, CaseIterable {
   case promote
   /// A store's shadow is given up.
   case drop
+  /// A store's shadow is given up, and then another store gets a synced one: where an extent has as many
+  /// copies as it can have.
+  case replace
 }
 
 /// One unit of background work on one extent.
@@ -24,19 +27,19 @@ public struct Move: Sendable, Equatable {
   public var kind: MoveKind
   /// The store that gets, promotes or gives up a copy.
   public var target: StoreID
-  /// Of a migration: the store that gives up its copy.
+  /// Of a migration or replacement: the store that gives up its copy.
   public var source: StoreID?
-  /// Whether that copy is the live one.
+  /// Of a migration: whether that copy is the live one.
   public var isSourceLive: Bool
   /// Why, in words for people.
   public var reason: String
 
-  /// A move; `source` is needed for a migration.
+  /// A move; `source` is needed for a migration or replacement.
   public init(
     _ kind: MoveKind, volume: VolumeID, extent: UInt64, to target: StoreID, from source: StoreID? = nil,
     isSourceLive: Bool = true, reason: String
   ) {
-    precondition(kind != .migrate || source != nil, "a migration comes from somewhere")
+    precondition(kind != .migrate && kind != .replace || source != nil, "the copy comes from somewhere")
     self.volume = volume
     self.extent = extent
     self.kind = kind

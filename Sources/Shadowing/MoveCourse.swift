@@ -40,6 +40,7 @@ public struct MoveCourse: Sendable {
       case .migrate: [.begin, .fill, .settle] + (move.isSourceLive ? [.promote, .drop] : [.drop])
       case .promote: [.promote]
       case .drop: [.drop]
+      case .replace: [.drop, .begin, .fill, .settle]
       }
   }
 
@@ -47,7 +48,7 @@ public struct MoveCourse: Sendable {
   public var next: (step: MoveStep, target: StoreID)? {
     guard let step = steps.first else { return nil }
     // Once the new copy is the live one, the old one is a shadow.
-    let isSource = step == .drop && kind == .migrate && verdict == .done
+    let isSource = step == .drop && (kind == .migrate || kind == .replace) && verdict == .done
     return (step, isSource ? source! : target)
   }
 
@@ -58,7 +59,7 @@ public struct MoveCourse: Sendable {
   public mutating func cancel() {
     guard let step = steps.first, verdict == .done else { return }
     // Past the promotion only the end of the old copy is left: that is quicker than to go back.
-    if step == .drop { return }
+    if step == .drop && kind == .migrate { return }
     giveUp(at: step, .cancelled)
   }
 

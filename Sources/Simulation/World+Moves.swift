@@ -46,7 +46,9 @@ extension World {
     // Copies are made more often than dropped.
     let kinds = MoveKind.allCases + [.replicate, .resync]
     let kind = kinds[generator.below(kinds.count)]
-    let move = Move(kind, volume: id, extent: extent, to: target, from: entry.store, reason: "")
+    let source =
+      kind == .replace ? StoreID(rawValue: UInt8(generator.below(stores.count))) : entry.store
+    let move = Move(kind, volume: id, extent: extent, to: target, from: source, reason: "")
     trace.say("\(kind) \(volume):\(extent) to \(target.rawValue)")
     begin(move)
   }

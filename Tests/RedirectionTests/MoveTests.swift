@@ -59,6 +59,18 @@ private let block = World.blockBytes
     try world.verifyAtRest()
   }
 
+  @Test func aFullExtentGetsACopyOnlyInPlaceOfAnother() throws {
+    let world = try Self.world(stores: [8, 8, 8, 8, 8])
+    for store in 1..<UInt8(4) { #expect(try world.move(.replicate, to: store).end == .done) }
+    #expect(try world.move(.migrate, to: 4, from: 0).end == .failed(.begin, .crowded))
+    #expect(try world.move(.replace, to: 4, from: 2).end == .done)
+    #expect(try world.perform(.flush) == nil)
+    #expect((0..<5).map { world.usedBytes($0) } == [extent, extent, 0, extent, extent])
+    #expect(try world.move(.replace, to: 2, from: 0).end == .gone)
+    try world.crash()
+    try world.verifyAtRest()
+  }
+
   @Test func whatIsReadBackDecides() throws {
     let world = try Self.world()
     world.faults.readError = 1

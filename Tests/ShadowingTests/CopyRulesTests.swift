@@ -190,6 +190,62 @@ extension Result {
     #expect(rules(dead).evacuate(copies(1, (0, true)), from: id(0)).success?.kind == .migrate)
   }
 
+  /// There is no place for a copy more until one has gone: a drain would never end.
+  @Test func aFullExtentIsEvacuated() {
+    var stores = (0..<6).map { store($0, "s\($0)") }
+    stores[3].isDraining = true
+    let full = copies(0, (1, true), (2, true), (3, true))
+    let move = rules(stores, copies: 4).evacuate(full, from: id(3)).success
+    #expect(move?.kind == .replace && move?.target == id(4) && move?.source == id(3))
+    // Nothing is given up as long as nothing takes its place.
+    #expect(rules(Array(stores.prefix(4)), copies: 4).evacuate(full, from: id(3)).failure != nil)
+    // Rather than what is up to date goes what is not.
+    stores[1].fitness = .lost
+    let stale = copies(0, (1, false), (2, true), (3, true))
+    #expect(rules(stores, copies: 4).evacuate(stale, from: id(3)).success?.source == id(1))
+    // A live copy that nobody can take over from gets an heir first.
+    stores[2].isVolatile = true
+    let live = copies(3, (0, false), (1, false), (2, true))
+    let heir = rules(stores, copies: 4).evacuate(live, from: id(3)).success
+    #expect(heir?.kind == .replace && heir?.target == id(4) && heir?.source == id(1))
+  }
+
+  @Test func theLastGoodCopyOfAFullExtentStays() {
+    var stores = (0..<5).map { store($0, "s\($0)") }
+    stores[0].hasFailed = true
+    stores[1].fitness = .lost
+    stores[2].fitness = .lost
+    stores[3].isDraining = true
+    let move = rules(stores).evacuate(copies(0, (1, true), (2, true), (3, true)), from: id(3)).success
+    #expect(move?.kind == .replace && move?.source == id(1) && move?.target == id(4))
+    stores[3].hasFailed = true
+    #expect(
+      rules(stores).evacuate(copies(0, (1, true), (2, true), (3, true)), from: id(3)).failure?.reasons
+        == ["it has as many copies as it can have"])
+  }
+
+  /// A volume that leaves its shadows behind can be moved off a store all the same.
+  @Test func aShadowThatWasLeftBehindCatchesUpToTakeOver() {
+    let stores = [store(0, "a", isDraining: true), store(1, "b")]
+    let move = rules(stores, copies: 2, .none).evacuate(copies(0, (1, false)), from: id(0)).success
+    #expect(move?.kind == .resync && move?.target == id(1))
+  }
+
+  @Test func aFullExtentIsProtected() {
+    var stores = (0..<5).map { store($0, "s\($0)") }
+    stores[2].fitness = .lost
+    let full = copies(0, (1, true), (2, true), (3, true))
+    let move = rules(stores, copies: 4).protect(full).success!
+    #expect(move?.kind == .replace && move?.source == id(2) && move?.target == id(4))
+    // Copies that share a domain count once.
+    let nodes = ["x", "x", "x", "x", "y"].enumerated().map { store(UInt8($0), "s\($0)", node: $1) }
+    let across = rules(nodes, copies: 2, across: .node).protect(full).success!
+    #expect(across?.kind == .replace && across?.source == id(1) && across?.target == id(4))
+    // What is on a store that is expected back counts, and stays.
+    stores[2].fitness = .away
+    #expect(rules(stores, copies: 4).protect(full) == .success(nil))
+  }
+
   // MARK: Requests
 
   @Test func aLiveCopyIsRelocated() {
@@ -222,6 +278,7 @@ extension Result {
     let many = rules((0..<5).map { store($0, "s\($0)") })
     let full = copies(0, (1, true), (2, true), (3, true))
     #expect(many.replicate(full, to: id(4)).failure?.description == "it has as many copies as it can have")
+    #expect(many.relocate(full, to: id(4)).failure?.description == "it has as many copies as it can have")
     #expect(many.relocate(full, to: id(3)).success??.kind == .migrate)
   }
 
@@ -266,6 +323,7 @@ extension Result {
     #expect(!move(.migrate, isSourceLive: false).applies(to: copies(0)))
     #expect(move(.replicate).applies(to: copies(0, (1, false))))
     #expect(!move(.replicate).applies(to: copies(0, (1, true))) && !move(.replicate).applies(to: copies(1)))
+    #expect(move(.replace).applies(to: copies(2, (0, true))) && !move(.replace).applies(to: copies(0)))
     for kind in [MoveKind.resync, .promote, .drop] {
       #expect(move(kind).applies(to: copies(0, (1, true))) && !move(kind).applies(to: copies(0)))
     }

@@ -10,8 +10,8 @@ private let troubles: [MoveOutcome] = [.refused, .crowded, .full, .corrupt, .fai
 
 private func move(_ kind: MoveKind, isSourceLive: Bool = true) -> Move {
   Move(
-    kind, volume: VolumeID(rawValue: 1), extent: 7, to: there, from: kind == .migrate ? here : nil,
-    isSourceLive: isSourceLive, reason: "test")
+    kind, volume: VolumeID(rawValue: 1), extent: 7, to: there,
+    from: kind == .migrate || kind == .replace ? here : nil, isSourceLive: isSourceLive, reason: "test")
 }
 
 private let moves = MoveKind.allCases.map { move($0) } + [move(.migrate, isSourceLive: false)]
@@ -44,7 +44,7 @@ extension MoveCourse {
     let filling = [Taken(.begin), Taken(.fill), Taken(.settle)]
     let steps: [[Taken]] = [
       filling, filling + [Taken(.promote), Taken(.drop, here)], filling, [Taken(.promote)], [Taken(.drop)],
-      filling + [Taken(.drop, here)],
+      [Taken(.drop, here)] + filling, filling + [Taken(.drop, here)],
     ]
     for (move, wanted) in zip(moves, steps) {
       var course = MoveCourse(move)
@@ -77,10 +77,10 @@ extension MoveCourse {
         course.cancel()
         // Again makes no difference.
         course.cancel()
-        let last = Taken(.drop, move.kind == .migrate ? here : there)
-        let back = step == .drop ? [last] : wayBack(move, at: step)
+        let isLast = move.kind == .migrate && step == .drop
+        let back = isLast ? [Taken(.drop, here)] : wayBack(move, at: step)
         #expect(course.finish() == back, "\(move.kind) at \(step)")
-        #expect(course.end == (step == .drop ? .done : .cancelled))
+        #expect(course.end == (isLast ? .done : .cancelled))
       }
     }
   }
@@ -170,7 +170,7 @@ extension MoveCourse {
       }
       #expect(model.isFilling == false && model.copies.contains(model.live), "\(move.kind)")
       if course.end == .done { #expect(model.isAsMeant(move), "\(move.kind): \(model)") }
-      if case .cancelled = course.end, move.kind == .replicate || move.kind == .migrate {
+      if case .cancelled = course.end, [.replicate, .migrate, .replace].contains(move.kind) {
         #expect(!model.copies.contains(there) || model.isStuck, "a copy too many: \(model)")
       }
     }
@@ -202,7 +202,7 @@ private struct ModelExtent {
 
   init(_ move: Move) {
     let isThere = [MoveKind.resync, .promote, .drop].contains(move.kind)
-    if move.kind == .migrate && !move.isSourceLive {
+    if move.kind == .migrate && !move.isSourceLive || move.kind == .replace {
       live = StoreID(rawValue: 0)
       copies = [live, here]
     } else {
@@ -230,7 +230,7 @@ private struct ModelExtent {
   func isAsMeant(_ move: Move) -> Bool {
     switch move.kind {
     case .replicate, .resync: copies.contains(there) && live == here
-    case .migrate: copies.contains(there) && !copies.contains(here)
+    case .migrate, .replace: copies.contains(there) && !copies.contains(here)
     case .promote: live == there && copies.contains(here)
     case .drop: !copies.contains(there)
     }

@@ -45,7 +45,7 @@ struct PlanningView: Sendable {
 extension [StoreCandidate] {
   /// A move that is planned takes room before the next one is.
   mutating func plan(_ move: Move, bytes: UInt64) {
-    guard move.kind == .migrate || move.kind == .replicate,
+    guard [.migrate, .replicate, .replace].contains(move.kind),
       let index = firstIndex(where: { $0.id == move.target })
     else { return }
     self[index].freeBytes -= Swift.min(bytes, self[index].freeBytes)

@@ -440,6 +440,22 @@ def a_drain_keeps_the_copies_that_are_wanted(case):
     assert _places(daemon) == ({"c"}, set())
 
 
+def a_drain_moves_extents_that_have_all_the_copies_they_can_have(case):
+    daemon = case.daemon(stores=[(name, 64 * MiB, 1) for name in "abcde"])
+    client = daemon.client()
+    data = pattern(7, 8 * EXTENT)
+    client.write(0, data)
+    _want(daemon, 4)
+    for name in "ab":
+        daemon.gnomon("store", "drain", name, "--wait")
+        eventually(lambda: _volume(daemon)["lackingExtents"] == 0, 20, "four copies of everything")
+        assert all(name not in (run["live"], *(shadow["store"] for shadow in run["shadows"]))
+                   for run in _runs(daemon)), _runs(daemon)
+        daemon.gnomon("store", "drain", name, "--cancel")
+    client.disconnect()
+    _shown_from(daemon, "c", {0: data})
+
+
 # --- what is refused
 
 def wrong_moves_are_refused(case):
