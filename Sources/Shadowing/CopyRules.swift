@@ -163,10 +163,12 @@ public struct CopyRules: Sendable {
       return .failure(objection)
     }
     let remaining = copies.stores.filter { $0 != copies.live }
-    if copies.shadow(in: target)?.isSynced == true,
+    if let shadow = copies.shadow(in: target),
       independent(remaining) < min(wanted.copies, independent(copies.stores))
     {
-      return .success(move(.promote, copies, to: target, reason: reason))
+      var promotion = move(.promote, copies, to: target, reason: reason)
+      promotion.isTargetSynced = shadow.isSynced
+      return .success(promotion)
     }
     return .success(
       Move(

@@ -8,7 +8,8 @@ public enum MoveKind: String, Sendable, CaseIterable {
   case migrate
   /// A store's shadow, which lacks something, is made equal again.
   case resync
-  /// A synced shadow becomes the live copy; the old live copy stays as a shadow.
+  /// A shadow becomes the live copy, after it was made equal if it lacks something; the old live copy stays as
+  /// a shadow.
   case promote
   /// A store's shadow is given up.
   case drop
@@ -31,6 +32,8 @@ public struct Move: Sendable, Equatable {
   public var source: StoreID?
   /// Of a migration: whether that copy is the live one.
   public var isSourceLive: Bool
+  /// Of a promotion: whether the shadow lacks nothing.
+  public var isTargetSynced = true
   /// Why, in words for people.
   public var reason: String
 

@@ -38,7 +38,7 @@ public struct MoveCourse: Sendable {
       switch move.kind {
       case .replicate, .resync: [.begin, .fill, .settle]
       case .migrate: [.begin, .fill, .settle] + (move.isSourceLive ? [.promote, .drop] : [.drop])
-      case .promote: [.promote]
+      case .promote: move.isTargetSynced ? [.promote] : [.begin, .fill, .settle, .promote]
       case .drop: [.drop]
       case .replace: [.drop, .begin, .fill, .settle]
       }
@@ -98,7 +98,7 @@ public struct MoveCourse: Sendable {
     // The new copy was made for this; without the promotion it is one too many.
     case .promote: steps = kind == .migrate ? [.drop] : []
     // Of a shadow that was there before, what it has got is kept.
-    case .fill, .settle: steps = kind == .resync ? [.leave] : [.leave, .drop]
+    case .fill, .settle: steps = kind == .resync || kind == .promote ? [.leave] : [.leave, .drop]
     }
   }
 }

@@ -48,7 +48,8 @@ extension World {
     let kind = kinds[generator.below(kinds.count)]
     let source =
       kind == .replace ? StoreID(rawValue: UInt8(generator.below(stores.count))) : entry.store
-    let move = Move(kind, volume: id, extent: extent, to: target, from: source, reason: "")
+    var move = Move(kind, volume: id, extent: extent, to: target, from: source, reason: "")
+    move.isTargetSynced = kind != .promote || generator.chance(2)
     trace.say("\(kind) \(volume):\(extent) to \(target.rawValue)")
     begin(move)
   }

@@ -257,6 +257,9 @@ extension Result {
     // To its own shadow.
     #expect(rules(stores).relocate(copies(0, (1, true)), to: id(1)).success??.kind == .migrate)
     #expect(rules(stores, copies: 2).relocate(copies(0, (1, true)), to: id(1)).success??.kind == .promote)
+    // The old one is needed all the same if that lacks something.
+    let stale = rules(stores, copies: 2).relocate(copies(0, (1, false)), to: id(1)).success!
+    #expect(stale?.kind == .promote && stale?.isTargetSynced == false)
     #expect(rules(stores).relocate(copies(0, (2, true)), to: id(2)).failure?.description == "m is volatile")
   }
 

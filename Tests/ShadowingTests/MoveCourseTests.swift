@@ -14,7 +14,14 @@ private func move(_ kind: MoveKind, isSourceLive: Bool = true) -> Move {
     from: kind == .migrate || kind == .replace ? here : nil, isSourceLive: isSourceLive, reason: "test")
 }
 
-private let moves = MoveKind.allCases.map { move($0) } + [move(.migrate, isSourceLive: false)]
+private let stalePromotion = {
+  var promotion = move(.promote)
+  promotion.isTargetSynced = false
+  return promotion
+}()
+
+private let moves =
+  MoveKind.allCases.map { move($0) } + [move(.migrate, isSourceLive: false), stalePromotion]
 
 /// A step, and whose copy it is about.
 private struct Taken: Equatable {
@@ -44,7 +51,7 @@ extension MoveCourse {
     let filling = [Taken(.begin), Taken(.fill), Taken(.settle)]
     let steps: [[Taken]] = [
       filling, filling + [Taken(.promote), Taken(.drop, here)], filling, [Taken(.promote)], [Taken(.drop)],
-      [Taken(.drop, here)] + filling, filling + [Taken(.drop, here)],
+      [Taken(.drop, here)] + filling, filling + [Taken(.drop, here)], filling + [Taken(.promote)],
     ]
     for (move, wanted) in zip(moves, steps) {
       var course = MoveCourse(move)
@@ -180,7 +187,8 @@ extension MoveCourse {
 /// What is left to do for a move that does not get beyond a step.
 private func wayBack(_ move: Move, at step: MoveStep) -> [Taken] {
   switch step {
-  case .fill, .settle: move.kind == .resync ? [Taken(.leave)] : [Taken(.leave), Taken(.drop)]
+  case .fill, .settle:
+    [Taken(.leave)] + (move.kind == .resync || move.kind == .promote ? [] : [Taken(.drop)])
   case .promote: move.kind == .migrate ? [Taken(.drop)] : []
   case .begin, .leave, .drop: []
   }
