@@ -124,9 +124,20 @@ extension Catalog {
   public func replayPlane(
     _ plane: MapPlane, of volume: VolumeRecord, _ body: (UInt64, UInt64) -> Void
   ) throws(GnomonError) {
+    var first: GnomonError?
+    try inspectPlane(plane, of: volume, report: { first = first ?? $0 }, body)
+    if let first { throw first }
+  }
+
+  /// Like `replayPlane`, but carries on: `report` is told about every problem, and what is damaged has no
+  /// words.
+  ///
+  /// - Throws: only if the database can not be read.
+  public func inspectPlane(
+    _ plane: MapPlane, of volume: VolumeRecord, report: (GnomonError) -> Void,
+    _ body: (UInt64, UInt64) -> Void
+  ) throws(GnomonError) {
     try attempting("the map of volume \(volume.name) can not be read") { database in
-      var problem: GnomonError?
-      let report = { (found: GnomonError) in problem = problem ?? found }
       var seqs: [Int: UInt64] = [:]
       unsafe try forEachPage(of: volume, plane, database, report) { page, seq, words in
         seqs[page] = seq
@@ -141,7 +152,6 @@ extension Catalog {
           body(record.extent, record.word)
         }
       }
-      if let problem { throw problem }
     }
   }
 

@@ -100,7 +100,7 @@ public struct CheckReport: Sendable, Codable, Equatable {
   /// Whether there is no error; warnings are allowed.
   public var isSound: Bool { errorCount == 0 }
 
-  /// Errors, those included that found no place in the list.
+  /// Errors, those included that found no place in the list: warnings are few, and come before.
   public var errorCount: Int { problems.count { $0.severity == .error } + problemsOmitted }
 
   /// Extents of all volumes that have a place in a store.

@@ -96,14 +96,14 @@ public struct PoolCheck: ~Copyable {
       }
       let entries = unsafe UnsafeMutableBufferPointer(
         start: memory.base.assumingMemoryBound(to: UInt64.self), count: Int(volume.extentCount))
-      var problems: [GnomonError] = []
-      unsafe try catalog.inspectMap(of: volume, into: entries) { problem in
-        if problems.count <= CheckReport.problemsMax { problems.append(problem) }
-      }
-      for problem in problems { report.add(problem) }
+      unsafe try catalog.inspectMap(of: volume, into: entries) { report.add($0) }
       unsafe checkEntries(UnsafeBufferPointer(entries), of: volume)
       unsafe try checkShadows(of: volume, live: UnsafeBufferPointer(entries))
       unsafe try checkSeals(of: volume, live: UnsafeBufferPointer(entries))
+      // What is in these makes sense whatever it is, but a pool with a page that can not be read is not served.
+      for plane in [.activity] + (0..<ShadowLine.shadowsMax).map(MapPlane.missed) {
+        try catalog.inspectPlane(plane, of: volume, report: { report.add($0) }) { _, _ in }
+      }
       withExtendedLifetime(memory) {}
     }
   }
@@ -157,11 +157,7 @@ public struct PoolCheck: ~Copyable {
   ) throws(GnomonError) {
     var stores: [UInt64: Set<StoreID>] = [:]
     for number in 0..<ShadowLine.shadowsMax {
-      var problems: [GnomonError] = []
-      let words = try catalog.inspectPlane(.shadow(number), of: volume) { problem in
-        if problems.count <= CheckReport.problemsMax { problems.append(problem) }
-      }
-      for problem in problems { report.add(problem) }
+      let words = try catalog.inspectPlane(.shadow(number), of: volume) { report.add($0) }
       for (extent, word) in words {
         let entry = MapEntry(rawValue: word)
         let here = unsafe MapEntry(rawValue: live[Int(extent)])
@@ -198,12 +194,16 @@ public struct PoolCheck: ~Copyable {
   private mutating func checkSeals(
     of volume: VolumeRecord, live: UnsafeBufferPointer<UInt64>
   ) throws(GnomonError) {
-    var problems: [GnomonError] = []
-    let words = try catalog.inspectPlane(.seal, of: volume) { problem in
-      if problems.count <= CheckReport.problemsMax { problems.append(problem) }
+    var strays: Set<UInt64> = []
+    try catalog.inspectPlane(.seal, of: volume, report: { report.add($0) }) { extent, word in
+      // The last word of an extent counts.
+      if word != 0, unsafe !MapEntry(rawValue: live[Int(extent)]).isMapped {
+        strays.insert(extent)
+      } else {
+        strays.remove(extent)
+      }
     }
-    for problem in problems { report.add(problem) }
-    for (extent, _) in words where unsafe !MapEntry(rawValue: live[Int(extent)]).isMapped {
+    for extent in strays.sorted() {
       report.add(
         .error, "extent \(extent) of volume \(volume.name) is sealed but has no live copy",
         remedy: Self.lost)

@@ -87,15 +87,15 @@ public struct PoolMaps: Sendable {
     var isVolatile = [Bool](repeating: false, count: 256)
     for id in volatile { isVolatile[Int(id.rawValue)] = true }
     for volume in volumes {
-      var stray = volume.map.firstEntry {
-        !isKnown[Int($0.store.rawValue)] || isVolatile[Int($0.store.rawValue)]
-      }
+      var stray = volume.map.firstEntry { !isKnown[Int($0.store.rawValue)] }
       volume.map.forEachShadow { extent, _, address in
         if !isKnown[Int(address.store.rawValue)] { stray = stray ?? extent }
       }
-      guard let stray else { continue }
+      let lost = volume.map.firstEntry { isVolatile[Int($0.store.rawValue)] }
+      guard let extent = stray ?? lost else { continue }
+      let problem = stray == nil ? "has its live copy in memory" : "lies in a store that does not exist"
       throw GnomonError(
-        .corrupt, "extent \(stray) of volume \(volume.record.name) lies in a store that does not exist",
+        .corrupt, "extent \(extent) of volume \(volume.record.name) \(problem)",
         remedy: "see the whole damage with `gnomon check`")
     }
   }

@@ -1,10 +1,11 @@
-import Catalog
 import ExtentMap
 import Glibc
 import Platform
 import Primitives
 import Stores
 import Testing
+
+@testable import Catalog
 
 /// `gnomon check` finds what is wrong, names it, and changes nothing.
 struct PoolCheckTests {
@@ -100,6 +101,30 @@ struct PoolCheckTests {
     #expect(try !check().isSound)
     try overwrite(directory + "/catalog.db", [UInt8](repeating: 0x77, count: 64), at: 0)
     #expect(try !check().isSound)
+  }
+
+  /// The pool would not be served with any of these.
+  @Test(arguments: MapPlane.allCases) func aDamagedPageOfAnyPlaneIsFound(_ plane: MapPlane) throws {
+    try makePool([(1, 0, 0, 0)])
+    let catalog = try Catalog(opening: directory)
+    let word =
+      switch plane {
+      case .activity: UInt64(1)
+      case .seal: SealEntry(checksum: 1).rawValue
+      default: MapEntry(store: StoreID(rawValue: 1), slot: 3).rawValue
+      }
+    try catalog.append([
+      MapDelta(volume: volumes[0].id, plane: plane, extent: 0, word: word)
+    ])
+    while try catalog.checkpoint(pagesMax: 9) {}
+    catalog.close()
+    #expect(try check().isSound)
+    let database = try Database(path: directory + "/catalog.db", flags: 2)
+    let key = MapPage.key(volume: volumes[0].id, plane, page: 0)
+    try database.execute("UPDATE pages SET image = zeroblob(length(image)) WHERE key = \(key)")
+    withExtendedLifetime(database) {}
+    let found = try check().problems.map(\.message)
+    #expect(found == ["page 0 of the map of volume vol1 is damaged"])
   }
 
   @Test func aPoolInUseIsNotChecked() throws {
