@@ -14,7 +14,12 @@ struct JournalState {
 
   /// Reads the state; only the rows' headers are touched.
   init(reading database: Database) throws {
-    floor = UInt64(try database.number("SELECT journal_floor FROM pool"))
+    let storedFloor = try database.number("SELECT journal_floor FROM pool")
+    guard let floor = UInt64(exactly: storedFloor) else {
+      throw Catalog.damaged(
+        "the start of the catalog's journal makes no sense", cause: "it is \(storedFloor)")
+    }
+    self.floor = floor
     let statement = try database.prepared(
       "SELECT count(*), min(seq), max(seq), sum(length(records)) FROM journal")
     defer { statement.reset() }
@@ -22,13 +27,13 @@ struct JournalState {
       last = floor
       return
     }
-    let (count, first) = (UInt64(statement.int(0)), UInt64(statement.int(1)))
-    last = UInt64(statement.int(2))
+    let (count, first) = (UInt64(statement.int(0)), statement.int(1))
+    last = UInt64(bitPattern: statement.int(2))
     bytes = UInt64(statement.int(3))
-    guard first == floor + 1, last == floor + count else {
+    guard UInt64(bitPattern: first) == floor + 1, last == floor + count else {
       throw Catalog.damaged(
         "rows of the catalog's journal are missing",
-        cause: "found \(count) rows from \(first) to \(last), expected all from \(floor + 1)")
+        cause: "found \(count) rows from \(first) to \(statement.int(2)), expected all from \(floor + 1)")
     }
   }
 }

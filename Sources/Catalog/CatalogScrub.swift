@@ -1,15 +1,20 @@
+import Platform
 public import Primitives
 
 /// The last scrub, so that people find its result when the daemon has been started again.
 extension Catalog {
-  /// What the last scrub came to; nil if there was none.
+  /// What the last scrub came to; nil if there was none, or if what is stored of it makes no sense: nothing
+  /// depends on it.
   public func lastScrub() throws(GnomonError) -> ScrubRecord? {
     try attempting("the last scrub can not be read") { database in
       let statement = try database.prepared("SELECT * FROM scrub")
       defer { statement.reset() }
       guard try statement.step() else { return nil }
-      guard let end = ScrubRecord.End(rawValue: statement.text(2)) else {
-        throw Self.damaged("the catalog's row of the last scrub makes no sense")
+      guard let end = ScrubRecord.End(rawValue: statement.text(2)),
+        let findings = try Self.readFindings(database)
+      else {
+        Self.log.warning("what is stored of the last scrub makes no sense")
+        return nil
       }
       var record = ScrubRecord(scope: statement.text(1), startedSeconds: statement.int(3))
       record.end = end
@@ -19,7 +24,7 @@ extension Catalog {
         bytes: UInt64(clamping: statement.int(6)), extents: Int(statement.int(7)),
         copies: Int(statement.int(8)), bad: Int(statement.int(9)), unread: Int(statement.int(10)),
         healed: Int(statement.int(11)), unhealed: Int(statement.int(12)))
-      record.findings = try Self.readFindings(database)
+      record.findings = findings
       return record
     }
   }
@@ -46,14 +51,15 @@ extension Catalog {
     }
   }
 
-  private static func readFindings(_ database: Database) throws -> [ScrubFinding] {
+  /// - Returns: nil if one makes no sense.
+  private static func readFindings(_ database: Database) throws -> [ScrubFinding]? {
     let statement = try database.prepared("SELECT * FROM scrub_findings ORDER BY number")
     defer { statement.reset() }
     var findings: [ScrubFinding] = []
     while try statement.step() {
       guard let problem = ScrubFinding.Problem(rawValue: statement.text(5)),
         let outcome = ScrubFinding.Outcome(rawValue: statement.text(6))
-      else { throw damaged("a row of what the last scrub found makes no sense") }
+      else { return nil }
       findings.append(
         ScrubFinding(
           volume: statement.text(1), extent: UInt64(clamping: statement.int(2)), store: statement.text(3),

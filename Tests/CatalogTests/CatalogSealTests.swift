@@ -98,6 +98,23 @@ struct CatalogSealTests {
     #expect(try pool.open().lastScrub() == record)
   }
 
+  /// It is there for people: a pool is opened without it.
+  @Test(arguments: [
+    "UPDATE scrub SET end = 'x'", "INSERT INTO scrub_findings VALUES (0, 'v', 1, 's', 1, 'x', 'y', '')",
+  ])
+  func aScrubThatMakesNoSenseIsForgotten(sql: String) throws {
+    let pool = try TemporaryPool()
+    let catalog = try pool.open()
+    let record = ScrubRecord(scope: "all volumes", startedSeconds: 1)
+    try catalog.setLastScrub(record)
+    catalog.close()
+    try pool.tamper(sql)
+    let again = try pool.open()
+    #expect(try again.lastScrub() == nil)
+    try again.setLastScrub(record)
+    #expect(try again.lastScrub() == record)
+  }
+
   @Test func findingsAreBoundedAndTheWorstAreKept() {
     var record = ScrubRecord(scope: "", startedSeconds: 0)
     func finding(_ extent: Int, _ outcome: ScrubFinding.Outcome) -> ScrubFinding {

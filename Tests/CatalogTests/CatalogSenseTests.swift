@@ -41,6 +41,17 @@ struct CatalogSenseTests {
     }
   }
 
+  @Test(arguments: [
+    ("UPDATE pool SET journal_floor = -1", "the start of the catalog's journal makes no sense"),
+    ("INSERT INTO journal VALUES (-5, 0, x'')", "rows of the catalog's journal are missing"),
+  ])
+  func aJournalThatBeginsBeforeItsStartIsRefused(sql: String, message: String) throws {
+    let pool = try TemporaryPool()
+    try pool.tamper(sql)
+    let error = gnomonError { _ = try pool.open() }
+    #expect(error?.code == .corrupt && error?.message == message)
+  }
+
   @Test func anOlderCatalogIsNotChangedByReading() throws {
     let pool = try TemporaryPool()
     try pool.tamper("PRAGMA user_version = 0")
