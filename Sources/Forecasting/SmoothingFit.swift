@@ -25,7 +25,9 @@ public enum SmoothingFit {
   /// Fits a smoother that begins with given components.
   static func fit(_ kind: SmoothingKind, from start: SmoothingStart, to series: [Double?]) -> Smoother {
     var best = Candidate(parameters: grid(kind)[0], squares: .infinity)
-    for parameters in grid(kind) { best.improve(parameters, from: start, series) }
+    for parameters in grid(kind) where isAllowed(parameters) {
+      best.improve(parameters, from: start, series)
+    }
     var stride = 0.1
     while stride > 0.004 {
       let center = best

@@ -131,6 +131,14 @@ import Testing
     }
   }
 
+  /// Nothing was observed in the last quarter, by which models are judged.
+  @Test func whatCanNotBeTriedIsForecastNaively() throws {
+    let values: [Double?] = (0..<40).map { $0 < 20 ? Double($0) : nil }
+    let choice = try ModelChoice(for: values, horizon: 5, longestSeason: 60)
+    #expect(choice.model.kind == .naive && choice.trials.isEmpty && choice.error == .infinity)
+    #expect(choice.model.forecasts(2).map(\.mean) == [19, 19])
+  }
+
   @Test func gapsAreNoEnd() throws {
     var values = Self.periodic(minutes: 600, seed: 7)
     for gap in 300..<320 { values[gap] = nil }

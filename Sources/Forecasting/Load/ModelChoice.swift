@@ -12,7 +12,7 @@ public struct ModelChoice: Sendable, Equatable {
   public let model: LoadModel
   /// All that could be tried, best first.
   public let trials: [Trial]
-  /// The error of the chosen one.
+  /// The error of the chosen one; infinite if none could be tried.
   public let error: Double
 
   /// Observations without which nothing is said: three for the fit, one to forecast, and some to tell by.
@@ -20,7 +20,8 @@ public struct ModelChoice: Sendable, Equatable {
   /// A model must be better by so much than a simpler one.
   private static let advantage = 0.98
 
-  /// Chooses among all models.
+  /// Chooses among all models. If none can be tried, because nothing was observed where forecasts would be
+  /// compared with it, the series is expected to go on as it was last.
   ///
   /// - Parameters:
   ///   - series: nil where nothing was observed.
@@ -31,8 +32,9 @@ public struct ModelChoice: Sendable, Equatable {
     for series: [Double?], horizon: Int, longestSeason: Int
   ) throws(ForecastShortage) {
     let observed = series.count { $0 != nil }
-    let shortage = ForecastShortage(observed: observed, needed: Self.observationsMin)
-    guard observed >= Self.observationsMin else { throw shortage }
+    guard observed >= Self.observationsMin else {
+      throw ForecastShortage(observed: observed, needed: Self.observationsMin)
+    }
     let test = BackTest(series, horizon: horizon)
     let season = SeasonFinder.season(of: series, longest: longestSeason)
     var trials: [Trial] = []
@@ -43,9 +45,8 @@ public struct ModelChoice: Sendable, Equatable {
       trials.append(trial)
       if best.map({ error < $0.error * Self.advantage }) ?? true { best = trial }
     }
-    guard let best else { throw shortage }
-    model = try LoadModel(best.kind, fittedTo: series)
-    error = best.error
+    model = try LoadModel(best?.kind ?? .naive, fittedTo: series)
+    error = best?.error ?? .infinity
     self.trials = trials.sorted { $0.error < $1.error }
   }
 }
