@@ -38,10 +38,15 @@ public enum SmartctlReport {
   private static func words(for error: any Error) -> String {
     switch error as? DecodingError {
     case .typeMismatch(_, let context), .valueNotFound(_, let context), .keyNotFound(_, let context):
-      let path = context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? "." + $0.stringValue }.joined()
-      return "$\(path) is not of its kind"
-    default: return "it is no JSON"
+      "\(path(of: context)) is not of its kind"
+    case .dataCorrupted(let context) where !context.codingPath.isEmpty:
+      "\(path(of: context)) is out of bounds"
+    default: "it is no JSON"
     }
+  }
+
+  private static func path(of context: DecodingError.Context) -> String {
+    "$" + context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? "." + $0.stringValue }.joined()
   }
 
   private static func read(_ log: NVMeLog, into summary: inout MediaSummary) {
@@ -58,10 +63,15 @@ public enum SmartctlReport {
     summary.pendingSectors = raw(197)
     summary.uncorrectableErrors = [raw(187), raw(198)].compactMap { $0 }.max()
     summary.failingAttribute = table.first { $0.whenFailed == "now" }?.name
-    // Vendors count life down from 100 in one of these: wear leveling, media wear-out, life left.
-    let life = [177, 202, 231, 233].compactMap { id in table.first { $0.id == id }?.value }.min()
+    let life = table.filter { Self.lifeNames.contains($0.name ?? "") }.compactMap(\.value).min()
     summary.wearPercent = life.map { max(0, 100 - $0) }
   }
+
+  /// Attributes of SSDs that count life down from 100. By name, since vendors use their numbers (173, 177, 202,
+  /// 231, 233) for other things too.
+  private static let lifeNames: Set = [
+    "Wear_Leveling_Count", "Percent_Lifetime_Remain", "SSD_Life_Left", "Media_Wearout_Indicator",
+  ]
 }
 
 extension SmartctlReport {

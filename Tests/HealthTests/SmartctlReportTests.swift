@@ -69,6 +69,21 @@ import Testing
     #expect(media.warnings == [])
   }
 
+  /// The numbers of attributes mean something else on every other device.
+  @Test(arguments: [
+    (#"{"id": 177, "name": "Wear_Leveling_Count", "value": 70}"#, 30.0),
+    (#"{"id": 173, "name": "Wear_Leveling_Count", "value": 60}"#, 40),
+    (#"{"id": 202, "name": "Percent_Lifetime_Remain", "value": 99}"#, 1),
+    (#"{"id": 233, "name": "Media_Wearout_Indicator", "value": 3}"#, 97),
+    (#"{"id": 202, "name": "Exception_Mode_Status", "value": 0}"#, nil),
+    (#"{"id": 231, "name": "Temperature_Celsius", "value": 35}"#, nil),
+    (#"{"id": 233, "name": "Unknown_SSD_Attribute", "value": 0}"#, nil), (#"{"id": 233, "value": 0}"#, nil),
+  ])
+  func wearIsReadByName(attribute: String, percent: Double?) throws {
+    let media = try parse(#"{"ata_smart_attributes": {"table": [\#(attribute)]}}"#)
+    #expect(media.wearPercent == percent)
+  }
+
   @Test func aDeviceThatHasNothingToSay() {
     let text = #"{"smartctl": {"messages": [{"string": "Permission denied", "severity": "error"}]}}"#
     #expect(throws: SmartctlProblem.noHealth(cause: "Permission denied")) { try parse(text) }
@@ -101,6 +116,11 @@ import Testing
     #expect(throws: SmartctlProblem.malformed(cause: "$.ata_smart_attributes.table[1].id is not of its kind"))
     {
       try parse(#"{"ata_smart_attributes": {"table": [{"id": 1}, {"id": "five"}]}}"#)
+    }
+    let wanted = SmartctlProblem.malformed(
+      cause: "$.nvme_smart_health_information_log.critical_warning is out of bounds")
+    #expect(throws: wanted) {
+      try parse(#"{"nvme_smart_health_information_log": {"critical_warning": 256}}"#)
     }
   }
 
