@@ -2,7 +2,7 @@
 public struct Trace: Sendable, Equatable {
   /// One request.
   public struct Request: Sendable, Equatable {
-    /// When it came, from the first request on.
+    /// When it came, counted from anywhere.
     public var microseconds: UInt64
     /// Where it begins.
     public var offset: UInt64

@@ -75,6 +75,7 @@ struct TraceLine {
       return value
     }
     let time = try number("the time")
+    guard time <= Self.timeMax else { throw fail("the time is too large", at: 0) }
     guard time >= notBefore else { throw fail("the time goes back", at: 0) }
     guard at + 1 < line.count, line[at + 1] == UInt8(ascii: ","), "RW".utf8.contains(line[at]) else {
       throw fail("the operation is not R or W", at: at)
@@ -94,8 +95,10 @@ struct TraceLine {
   }
 
   private static let lengthMax: UInt64 = 1 << 30
-  /// 16 TiB: 2³² extents of the smallest size.
-  private static let endMax: UInt64 = 1 << 44
+  /// So that intervals can be added to it.
+  private static let timeMax: UInt64 = 1 << 62
+  /// 256 TiB: 2³² extents of the smallest size.
+  private static let endMax: UInt64 = 1 << 48
 
   private static func digit(_ byte: UInt8) -> UInt64? {
     byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") ? UInt64(byte - UInt8(ascii: "0")) : nil
@@ -151,7 +154,12 @@ struct TraceLine {
     let count = unsafe buffer.withUnsafeMutableBytes {
       unsafe gzread(file, $0.baseAddress! + kept, UInt32(Self.chunkBytes))
     }
-    guard count >= 0 else { throw GnomonError(.system, "cannot read \(path)", cause: "it is damaged") }
+    // Where a compressed file was cut off, zlib ends like at its end, with an error beside.
+    var status = Z_OK
+    if count <= 0 { unsafe _ = gzerror(file, &status) }
+    guard status == Z_OK || status == Z_STREAM_END else {
+      throw GnomonError(.system, "cannot read \(path)", cause: "it is damaged")
+    }
     buffer.removeLast(Self.chunkBytes - Int(count))
     isAtEnd = count == 0
   }

@@ -1,4 +1,5 @@
 import CZlib
+import Glibc
 import Primitives
 import TestSupport
 import Testing
@@ -46,7 +47,8 @@ import Testing
     (header + "10,D,0,1\n", "line 2, column 4: the operation is not R or W"),
     (header + "10,R,-1,1\n", "line 2, column 6: the offset is no whole number"),
     (header + "10,R,99999999999999999999,1\n", "line 2, column 6: the offset is too large"),
-    (header + "10,R,17592186044416,1\n", "line 2, column 6: the offset is too large"),
+    (header + "10,R,281474976710656,1\n", "line 2, column 6: the offset is too large"),
+    (header + "4611686018427387905,R,0,1\n", "line 2, column 1: the time is too large"),
     (header + "10,R,0,0\n", "line 2, column 8: the length is not from 1 to 1073741824"),
     (header + "10,R,0,1,2\n", "line 2, column 8: the length is no whole number"),
     (header + "10,R,0", "line 2, column 6: the offset is no whole number"),
@@ -57,6 +59,25 @@ import Testing
     let error = try #require(throws: GnomonError.self) { try read(text) }
     #expect(error.code == .invalid)
     #expect(error.message.contains(message), "\(error.message)")
+  }
+
+  /// A download that broke off is not taken for a shorter trace.
+  @Test func aFileThatIsCutOffIsDamaged() throws {
+    let folder = TemporaryFolder()
+    let path = folder.path + "/some.csv.gz"
+    let opened = unsafe gzopen(path, "wb")
+    guard let file = unsafe opened else { throw GnomonError(.system, "cannot write \(path)") }
+    let text = Self.header + (0..<5000).map { "\($0),R,\($0 * 4096),4096\n" }.joined()
+    unsafe text.utf8CString.withUnsafeBufferPointer {
+      unsafe _ = gzwrite(file, $0.baseAddress, UInt32($0.count - 1))
+    }
+    unsafe _ = gzclose(file)
+    #expect(try Trace(path: path).requests.count == 5000)
+    for bytes in [9000, 4] {
+      try #require(unsafe truncate(path, off_t(bytes)) == 0)
+      let error = #expect(throws: GnomonError.self) { try Trace(path: path) }
+      #expect(error?.cause == "it is damaged", "\(bytes)")
+    }
   }
 
   @Test func badLinesAreLeftOutIfAsked() throws {
