@@ -62,6 +62,11 @@ import Testing
     }
   }
 
+  /// The copy of what is remembered needs room, and the one that leaves for it is remembered in its place.
+  @Test func twoQueuesKnowsTheOneThatComesBackJustInTime() throws {
+    #expect(try hits(.twoQueues, [1, 2, 3, 4, 5, 6, 1, 7, 8, 9, 10, 1], capacity: 4).hits == 1)
+  }
+
   @Test func epochsPlanEveryFiveMinutes() throws {
     let requests = (0..<60).map { minute in
       Trace.Request(microseconds: UInt64(minute) * 60_000_000, offset: 0, length: 4096)

@@ -1,5 +1,5 @@
 /// Promotion by levels, after dm-cache's smq: an extent's level rises with its touches and falls with time;
-/// one off the tier is copied when it reaches the level of the tier's lowest, which leaves. Zhou, Philbin
+/// one off the tier is copied at its fourth touch, and the oldest of the lowest level leaves. Zhou, Philbin
 /// and Li, *The Multi-Queue Replacement Algorithm* (USENIX '01).
 struct Multiqueue: ReplayPolicy {
   private var levels: [RecencyList]

@@ -26,13 +26,11 @@ struct TwoQueues: ReplayPolicy {
     if main.contains(number) { return main.moveToNewest(number) }
     if fresh.contains(number) { return }
     copies.append(number)
+    // Looked up first: the one that makes room may push it out of there.
+    let isRemembered = ghosts.contains(number)
+    if isRemembered { ghosts.remove(number) }
     makeRoom()
-    if ghosts.contains(number) {
-      ghosts.remove(number)
-      main.pushNewest(number)
-    } else {
-      fresh.pushNewest(number)
-    }
+    if isRemembered { main.pushNewest(number) } else { fresh.pushNewest(number) }
   }
 
   private mutating func makeRoom() {
