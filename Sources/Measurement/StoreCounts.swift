@@ -59,15 +59,18 @@ public struct StoreCounts: Sendable, Equatable {
     return begun > ended ? begun - ended : 0
   }
 
-  /// What was counted between an earlier reading and this one.
+  /// What was counted between an earlier reading and this one; nothing where that one has more.
   public func since(_ earlier: StoreCounts) -> StoreCounts {
+    func difference(_ count: UInt64, _ before: UInt64) -> UInt64 { count - min(count, before) }
     var change = self
     for series in latencies.indices { change.latencies[series].subtract(earlier.latencies[series]) }
-    for operation in failed.indices { change.failed[operation] &-= earlier.failed[operation] }
-    change.begun &-= earlier.begun
-    change.bytesRead &-= earlier.bytesRead
-    change.bytesWritten &-= earlier.bytesWritten
-    change.missedDeadlines &-= earlier.missedDeadlines
+    for operation in failed.indices {
+      change.failed[operation] = difference(failed[operation], earlier.failed[operation])
+    }
+    change.begun = difference(begun, earlier.begun)
+    change.bytesRead = difference(bytesRead, earlier.bytesRead)
+    change.bytesWritten = difference(bytesWritten, earlier.bytesWritten)
+    change.missedDeadlines = difference(missedDeadlines, earlier.missedDeadlines)
     return change
   }
 }

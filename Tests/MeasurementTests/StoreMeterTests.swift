@@ -77,6 +77,7 @@ import Testing
     #expect(change.bytesWritten == 100)
     #expect(change.begun == 2)
     #expect(change.missedDeadlines == 1)
+    #expect(first.since(StoreCounts(reading: meters)) == StoreCounts())
   }
 
   @Test func aReaderBesideTheWriterSeesCountersThatOnlyGrow() async {
