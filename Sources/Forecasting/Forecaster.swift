@@ -57,7 +57,4 @@ public struct Forecaster: Sendable {
     }
     return smoother.forecasts
   }
-
-  /// The one-step error that is usual, squared; nil before the first fit.
-  public var meanSquaredError: Double? { smoother?.meanSquaredError }
 }

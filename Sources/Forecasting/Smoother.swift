@@ -93,14 +93,6 @@ extension Smoother {
   /// What is expected at the next step, the one after it, and so on without end.
   public var forecasts: Forecasts { Forecasts(self) }
 
-  /// What is expected that many steps ahead, 1 or more.
-  public func forecast(ahead steps: Int) -> Forecast {
-    precondition(steps >= 1, "the past is not forecast")
-    var last = Forecast(mean: expected, standardDeviation: 0)
-    for forecast in forecasts.prefix(steps) { last = forecast }
-    return last
-  }
-
   /// Forecasts of a smoother, step by step.
   public struct Forecasts: Sequence, IteratorProtocol, Sendable {
     private let smoother: Smoother

@@ -86,7 +86,4 @@ public struct HealthMonitor: Sendable {
       warnings: health.warnings(evacuateScore: policy.settings.evacuateScore),
       hasBaseline: health.hasBaseline)
   }
-
-  /// The health of all stores, by number.
-  public var reports: [HealthReport] { entries.compactMap { report(of: $0.store) } }
 }

@@ -31,12 +31,12 @@ struct Outlook: Sendable {
   /// Seconds until the figure is expected to be at a threshold or above; nil: not within what can be seen.
   func secondsUntil(_ threshold: Double) -> Double? {
     if let forecasts = try? minutes.forecasts(),
-      let steps = forecasts.crossing(.above, of: threshold, within: Self.minutesAhead).expected
+      let steps = forecasts.firstStep(reaching: threshold, within: Self.minutesAhead)
     {
       return Double(steps) * 60
     }
     guard let forecasts = try? hours.forecasts(),
-      let steps = forecasts.crossing(.above, of: threshold, within: Self.hoursAhead).expected
+      let steps = forecasts.firstStep(reaching: threshold, within: Self.hoursAhead)
     else { return nil }
     return Double(steps) * 3600
   }

@@ -71,10 +71,4 @@ public struct LatencyHistogram: Sendable, Equatable {
     }
     return total
   }
-
-  /// Latencies that are longer than `nanoseconds`, to within the bin that it falls into.
-  public func count(above nanoseconds: UInt64) -> UInt64 {
-    let first = LatencyScale.bin(ofNanoseconds: nanoseconds) + 1
-    return counts[first...].reduce(0, &+)
-  }
 }

@@ -34,9 +34,6 @@ public enum PolicyKind: String, Sendable, CaseIterable {
     case .frugalBelady: "clairvoyant, copying only what pays"
     }
   }
-
-  /// Whether it is a bound that knows the future.
-  public var isClairvoyant: Bool { self == .belady || self == .frugalBelady }
 }
 
 extension ExtentTrace {

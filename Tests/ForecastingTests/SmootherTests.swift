@@ -95,3 +95,8 @@ extension SeededGenerator {
     (0..<12).reduce(-6.0) { sum, _ in sum + Double.random(in: 0..<1, using: &self) }
   }
 }
+
+extension Smoother {
+  /// What is expected that many steps ahead, 1 or more.
+  func forecast(ahead steps: Int) -> Forecast { Array(forecasts.prefix(steps))[steps - 1] }
+}

@@ -119,3 +119,8 @@ import Testing
     #expect(run() == run())
   }
 }
+
+extension HealthMonitor {
+  /// The health of the first three stores.
+  fileprivate var reports: [HealthReport] { (0..<3).compactMap { report(of: StoreID(rawValue: $0)) } }
+}

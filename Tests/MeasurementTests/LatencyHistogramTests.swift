@@ -70,12 +70,4 @@ import Testing
     one.subtract(histogram([1000, 1000, 1000, 5000]))
     #expect(one == LatencyHistogram())
   }
-
-  @Test func countsAboveALatency() {
-    let histogram = histogram([1000, 2_000_000, 3_000_000, 90_000_000])
-    #expect(histogram.count(above: 0) == 4)
-    #expect(histogram.count(above: 1_000_000) == 3)
-    #expect(histogram.count(above: 10_000_000) == 1)
-    #expect(histogram.count(above: .max) == 0)
-  }
 }

@@ -84,7 +84,7 @@ import Testing
     var loop = FastLoop(
       capacity: 100, extentCount: .max,
       settings: .init(extentBytes: 1 << 20, copyCost: 2, recordsMax: 3000))
-    let bytes = loop.forecasterBytes
+    let bytes = loop.bytes
     var random = SeededGenerator(seed: 4)
     for index in 0..<60_000 {
       loop.beginRequest()
@@ -94,7 +94,7 @@ import Testing
           extent: extent, start: 0, end: 4096, requestBytes: 4096, microseconds: UInt64(index) * 20),
         isLast: true)
     }
-    #expect(loop.forecasterBytes == bytes)
+    #expect(loop.bytes == bytes)
     #expect(loop.tier.count <= 100)
   }
 

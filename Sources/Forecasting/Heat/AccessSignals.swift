@@ -23,9 +23,8 @@ struct AccessSignals {
   var isWrite = false
   /// What the extents before and behind were worth lately.
   var neighbours = 0
-  /// When the extents before and behind were touched.
+  /// When the extent before was touched.
   var before = 0
-  var behind = 0
   /// Touches that fade fast and slowly.
   var recent = 0
   var steady = 0
@@ -44,7 +43,6 @@ struct AccessSignals {
 
   static let timeGaps = 44
   static let newTimeGap = 42
-  static let requestGaps = 16
   static let newRequestGap = 15
   static let fillsSteps = 13
   /// The step of `fills` at which a request is as large as an extent.

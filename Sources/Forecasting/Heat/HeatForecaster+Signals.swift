@@ -25,7 +25,6 @@ extension HeatForecaster {
     seen.isWrite = access.isWrite
     seen.neighbours = neighbours(previous, next)
     seen.before = previous.map(recency) ?? 7
-    seen.behind = next.map(recency) ?? 7
     // Both fade at multiples of the residency, so that they rank extents beyond what the tier holds.
     let recent = isKnown ? record.recentHeat * Scale.decay(gap / (residency * 4)) : 0
     let steady = isKnown ? record.steadyHeat * Scale.decay(gap / (residency * 64)) : 0

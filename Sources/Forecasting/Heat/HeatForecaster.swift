@@ -59,9 +59,6 @@ public struct HeatForecaster: Sendable {
     records.bytes + ownOutcomes.bytes + aheadOutcomes.bytes
   }
 
-  /// Extents whose accesses are remembered.
-  public var recordCount: Int { records.count }
-
   /// A request begins; its touches follow.
   public mutating func beginRequest() {
     request &+= 1

@@ -98,9 +98,6 @@ public struct FastLoop: Sendable {
       recordsMax: min(settings.recordsMax, Int(extentCount)))
   }
 
-  /// Bytes that the forecaster has in use.
-  public var forecasterBytes: Int { forecaster.bytes }
-
   /// Bytes that all of it takes, from the initializer on.
   public var bytes: Int { forecaster.bytes + tier.bytes }
 
