@@ -26,8 +26,8 @@ final class Pool: PoolBackground {
   let reclaimThread: WorkThread
   /// For files and devices that the control plane opens and writes to.
   let controlThread: WorkThread
-  /// Deleted or cut volumes whose slots are still being given back, once for each time.
-  private let releasing = Mutex<[VolumeID]>([])
+  /// Deleted or cut volumes whose slots are still being given up, once for each time.
+  private let dropping = Mutex<[(volume: Volume, extents: Range<UInt64>)]>([])
   /// Stores whose copies are being moved away.
   private let draining: Mutex<Set<StoreID>>
   /// How stores are, where they are not well.
@@ -42,8 +42,8 @@ final class Pool: PoolBackground {
   /// Map pages that one step of folding or clearing changes: bounds how long a commit waits behind it.
   private static let pagesPerFold = 64
 
-  /// Slots that one step gives back: bounds how long others wait for the thread, and the memory it takes.
-  private static let slotsPerRelease = 1 << 14
+  /// Slots that one step gives up: bounds how long others wait for the thread, and the memory it takes.
+  private static let slotsPerDrop = 1 << 14
 
   /// Opens the pool in `directory`: takes its lock, verifies the stores' labels, loads the maps. Leaves
   /// nothing behind if that fails.
@@ -222,11 +222,12 @@ final class Pool: PoolBackground {
       Failpoint.slotsReleased.pass()
       shared.reclaimer.released(slots.count)
       for reactor in reactors { reactor.post(.retryParked) }
+      continueDropping()
     }
   }
 
   /// Gives slots back that nothing refers to: their space to the file system, the slots to placement.
-  func release(_ slots: [RetiredSlot]) {
+  private func release(_ slots: [RetiredSlot]) {
     for run in RetiredSlot.runs(of: slots) {
       guard let store = store(run.store) else { continue }
       do throws(SystemError) {
@@ -239,38 +240,38 @@ final class Pool: PoolBackground {
     for slot in slots { shared.placement.release(slot.store, slot: slot.slot, slotBytes: slot.slotBytes) }
   }
 
-  /// Unmaps extents in memory and gives their slots back, piece by piece in the background; the catalog has
+  /// Unmaps extents in memory and gives their slots up, piece by piece in the background; the catalog has
   /// forgotten them, and nobody uses them.
-  func releaseInBackground(_ extents: Range<UInt64>, of volume: Volume) {
-    releasing.withLock { $0.append(volume.id) }
-    continueRelease(extents, of: volume)
+  func dropInBackground(_ extents: Range<UInt64>, of volume: Volume) {
+    dropping.withLock { $0.append((volume, extents)) }
+    reclaimThread.async { self.continueDropping() }
   }
 
-  private func continueRelease(_ extents: Range<UInt64>, of volume: Volume) {
-    reclaimThread.async { [self] in
-      Failpoint.droppedSlotsReleasing.pass()
-      var rest = extents
-      let entries = volume.map.unmap(&rest, entriesMax: Self.slotsPerRelease)
-      release(entries.map { RetiredSlot(store: $0.store, slot: $0.slot, slotBytes: volume.extentBytes) })
-      for reactor in reactors { reactor.post(.retryParked) }
-      if rest.isEmpty {
-        releasing.withLock { list in
-          if let index = list.firstIndex(of: volume.id) { list.remove(at: index) }
-        }
-      } else {
-        continueRelease(rest, of: volume)
-      }
+  /// Drops the next piece, and then the rest, as long as there is room on the way back: a store that hangs can
+  /// keep slots there for long. Half of it is left to trims.
+  private func continueDropping() {
+    guard let (volume, extents) = dropping.withLock({ $0.first }),
+      shared.reclaimer.pendingCount < Reclaimer.pendingMax / 2
+    else { return }
+    Failpoint.droppedSlotsReleasing.pass()
+    var rest = extents
+    if shared.drop(&rest, of: volume.map, slotsMax: Self.slotsPerDrop) {
+      for reactor in reactors { reactor.post(.grace) }
     }
+    dropping.withLock { list in
+      if rest.isEmpty { list.removeFirst() } else { list[0].extents = rest }
+    }
+    reclaimThread.async { self.continueDropping() }
   }
 
   /// Whether extents that were cut off a volume are still being unmapped.
-  func isReleasing(_ volume: Volume) -> Bool {
-    releasing.withLock { $0.contains(volume.id) }
+  func isDropping(_ volume: Volume) -> Bool {
+    dropping.withLock { $0.contains { $0.volume === volume } }
   }
 
   /// Whether slots that nothing refers to any more are still on their way to placement.
   var isReclaiming: Bool {
-    releasing.withLock { !$0.isEmpty } || shared.reclaimer.pendingCount > 0
+    dropping.withLock { !$0.isEmpty } || shared.reclaimer.pendingCount > 0
   }
 
   /// Clears away what the catalog has of maps that nobody needs, a piece at a time.

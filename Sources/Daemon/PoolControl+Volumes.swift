@@ -47,7 +47,7 @@ extension PoolControl {
   private func grow(_ volume: Volume, to sizeBytes: UInt64) async throws(GnomonError) {
     try Validation.checkExtentCount(of: volume.name, sizeBytes: sizeBytes, extentBytes: volume.extentBytes)
     // What an earlier shrink cut off must be gone, in memory and in the catalog.
-    while pool.isReleasing(volume) { try? await Task.sleep(for: .milliseconds(5)) }
+    while pool.isDropping(volume) { try? await Task.sleep(for: .milliseconds(5)) }
     let id = volume.id
     try await pool.inCatalogSteps { (catalog, pagesMax) throws(GnomonError) in
       try catalog.purge(pagesMax: pagesMax, of: id)
@@ -97,7 +97,7 @@ extension PoolControl {
     volume.sizeBytes = sizeBytes
     volume.map.shrink(to: count)
     pool.purgeInBackground()
-    pool.releaseInBackground(cut, of: volume)
+    pool.dropInBackground(cut, of: volume)
     await waitForReclaim()
   }
 
@@ -161,7 +161,7 @@ extension PoolControl {
     loads.forget(volume)
     predictor?.forget(volume.id)
     pool.purgeInBackground()
-    pool.releaseInBackground(0..<volume.map.extentCount, of: volume)
+    pool.dropInBackground(0..<volume.map.extentCount, of: volume)
     // Whoever deletes to make room finds it, unless there is very much of it.
     await waitForReclaim()
   }

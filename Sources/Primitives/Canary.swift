@@ -31,6 +31,8 @@ public enum Canary: UInt8, CaseIterable, Sendable {
   case forgetsUncommittedExtents
   /// A slot is reused while operations that took its address are in flight.
   case skipsGracePeriods
+  /// The slots of a volume that was deleted or cut are reused while a store has late writes to do there.
+  case reusesDroppedSlotsAtOnce
   /// A store that could not be synchronized is asked again, and believed.
   case forgetsFailedSynchronization
   /// A commit that failed is taken for one that did not.

@@ -1,3 +1,5 @@
+public import ExtentMap
+import Primitives
 import Synchronization
 
 /// What the redirectors of a pool share. Everything here may be used from any thread.
@@ -36,5 +38,23 @@ public final class SharedState: Sendable {
     changes = MapChanges(limit: changesMax, stores: stores)
     reclaimer = Reclaimer(redirectorCount: redirectorCount, limit: slotsMax)
     flushes = FlushCoordinator(stores: stores, changes: changes)
+  }
+
+  /// Unmaps extents from the front of a range, which the catalog has forgotten and clients have left. Stores may
+  /// still have writes to do there that nobody waits for: the slots go the way of all others.
+  ///
+  /// - Parameters:
+  ///   - extents: where to look; what has been looked at is removed from it.
+  ///   - slotsMax: how many slots are given up at most, give or take the shadows of one extent.
+  /// - Returns: whether the caller must start a grace period.
+  public func drop(_ extents: inout Range<UInt64>, of map: ExtentMap, slotsMax: Int) -> Bool {
+    let slots = map.unmap(&extents, entriesMax: slotsMax).map {
+      RetiredSlot(store: $0.store, slot: $0.slot, slotBytes: map.view.extentBytes)
+    }
+    if Canary.reusesDroppedSlotsAtOnce.isOut {
+      for slot in slots { placement.release(slot.store, slot: slot.slot, slotBytes: slot.slotBytes) }
+      return false
+    }
+    return reclaimer.add(slots)
   }
 }

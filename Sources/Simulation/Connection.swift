@@ -32,6 +32,8 @@ final class Connection {
   var skipBytes = 0
   var refusal: (header: RequestHeader, error: NBDErrno)?
   var isStalled = false
+  /// Operations that are not released yet: as long as there are some, its volume is in use.
+  var operations = 0
   /// Operations that wait to be answered, and those whose reply is being sent.
   var replies: [UInt32] = []
   var sending: [UInt32] = []

@@ -132,6 +132,12 @@ package struct Model {
     cells[volume][cell] = [Version(operation: operation, value: value)]
   }
 
+  /// From now on all cells from one on hold zeros, durably. Nobody reads or changes them meanwhile.
+  mutating func cut(_ volume: Int, from first: Int) {
+    let operation = beginRecovery()
+    for cell in first..<max(first, cells[volume].count) { recovered(volume, cell, 0, by: operation) }
+  }
+
   /// An operation that stands for what was found after a crash.
   mutating func beginRecovery() -> Int {
     operations.append(Operation(issue: tick(), end: now, succeeded: true, isDurable: true))

@@ -27,8 +27,6 @@ final class SimulatedReactor {
     unsafe headerMemory.deallocate()
   }
 
-  var stalledCount: Int { stalled.count }
-
   // MARK: Turns
 
   /// Something has come for the reactor: it works through it soon.
@@ -183,7 +181,7 @@ final class SimulatedReactor {
     case .blockStatus: isBegun = answerStatus(connection, header, request)
     default: return answer(connection, header, error: nil)
     }
-    if !isBegun { stall(connection) }
+    if isBegun { connection.operations += 1 } else { stall(connection) }
     return isBegun
   }
 
@@ -207,6 +205,7 @@ final class SimulatedReactor {
       stall(connection)
       return false
     }
+    connection.operations += 1
     reply(connection, operation)
     return true
   }
@@ -267,6 +266,11 @@ final class SimulatedReactor {
   }
 
   private func release(_ operation: UInt32) {
+    let op = unsafe redirector.operation(operation)
+    let owner = unsafe op.pointee.owner
+    if owner < world.connections.count, unsafe !op.pointee.flags.contains(.piece) {
+      world.connections[Int(owner)].operations -= 1
+    }
     redirector.release(operation)
     wake()
   }
@@ -301,6 +305,7 @@ final class SimulatedReactor {
   func drop(_ connection: Connection) {
     if let operation = connection.payloadOperation {
       redirector.abandonWrite(operation)
+      connection.operations -= 1
       connection.payloadOperation = nil
     }
     for operation in connection.replies { release(operation) }

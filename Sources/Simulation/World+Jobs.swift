@@ -191,14 +191,7 @@ extension World {
   private func reclaim(_ job: Job) throws {
     job.slots = shared.reclaimer.takeReady()
     for slot in job.slots {
-      let store = stores[Int(slot.store.rawValue)]
-      let start = store.dataOffset + slot.slot * slot.slotBytes
-      let range = start..<start + slot.slotBytes
-      if jobs.contains(where: {
-        $0.isStorage && $0.directive.store == slot.store.rawValue && $0.range.overlaps(range)
-      }) {
-        throw BrokenPromise("slot \(slot.slot) is freed while I/O is in flight on it")
-      }
+      try verifyUnused(slot)
       let entry = MapEntry(store: slot.store, slot: slot.slot)
       for volume in volumes where volume.extentBytes == slot.slotBytes && volume.refers(to: entry) {
         throw BrokenPromise("slot \(slot.slot) is freed while the catalog refers to it")
@@ -208,6 +201,18 @@ extension World {
       // A discard is best effort.
       let store = stores[Int(run.store.rawValue)]
       unsafe store.disk.write(Int(store.dataOffset + run.start), Int(run.length), from: nil)
+    }
+  }
+
+  /// Nothing in flight may touch a slot that is free.
+  func verifyUnused(_ slot: RetiredSlot) throws {
+    let store = stores[Int(slot.store.rawValue)]
+    let start = store.dataOffset + slot.slot * slot.slotBytes
+    let range = start..<start + slot.slotBytes
+    if jobs.contains(where: {
+      $0.isStorage && $0.directive.store == slot.store.rawValue && $0.range.overlaps(range)
+    }) {
+      throw BrokenPromise("slot \(slot.slot) is freed while I/O is in flight on it")
     }
   }
 

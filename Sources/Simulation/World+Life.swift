@@ -63,9 +63,10 @@ extension World {
 
   /// A client's next move.
   private func act(_ connection: Connection, _ number: Int) {
-    let isFull = connection.pending.count >= connection.window
+    let isFull = connection.pending.count >= connection.window || connection.volume == excludedVolume
     after(latency(isFull ? 100_000 : 1_000, 1_000_000), "client", UInt64(number)) { [self] in
       if requestsLeft == 0 || isSettling { return }
+      if connection.volume == excludedVolume { return act(connection, number) }
       if generator.chance(faults.disconnect) { try close(connection) }
       if connection.isClosed {
         connectClient(number)

@@ -37,7 +37,7 @@ extension World {
     let id = volumes[volume].record.id
     // One move an extent at a time, as the mover has it.
     let isTaken =
-      moves.contains { $0.move.volume == id && $0.move.extent == extent }
+      volume == excludedVolume || moves.contains { $0.move.volume == id && $0.move.extent == extent }
       || scrubs.contains { $0.volume == volume && $0.extent == extent }
     guard !isTaken, entry.isMapped, (try? map.makeShadowLine(extent)) != nil else {
       planMove()

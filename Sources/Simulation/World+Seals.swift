@@ -45,7 +45,7 @@ extension World {
     let map = volumes[number].map
     let id = volumes[number].record.id
     let isTaken =
-      moves.contains { $0.move.volume == id && $0.move.extent == extent }
+      number == excludedVolume || moves.contains { $0.move.volume == id && $0.move.extent == extent }
       || scrubs.contains { $0.volume == number && $0.extent == extent }
     guard !isTaken, let copies = ExtentCopies(map.view, extent), (try? map.makeSeal(extent)) != nil else {
       return false

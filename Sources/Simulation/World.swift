@@ -64,6 +64,8 @@ package final class World {
   package internal(set) var outcomes: [UInt64: NBDErrno?] = [:]
   /// Requests that the plan's clients may still make.
   var requestsLeft = 0
+  /// A volume that is about to be cut: nothing new begins there.
+  var excludedVolume: Int?
   /// Nothing begins any more: what is under way ends.
   var isSettling = false
   /// Flushes and durable requests that have been acknowledged: the moments at which a crash tells most.
@@ -93,6 +95,8 @@ package final class World {
     package var seals = 0
     package var scrubs = 0
     package var healed = 0
+    /// Volumes that were cut.
+    package var cuts = 0
     /// Stores that went away.
     package var outages = 0
     /// What was done without what took too long.
@@ -120,6 +124,7 @@ package final class World {
       seals += other.seals
       scrubs += other.scrubs
       healed += other.healed
+      cuts += other.cuts
       outages += other.outages
       missed.add(other.missed)
       events += other.events
@@ -236,6 +241,7 @@ package final class World {
     for number in 0..<plan.redirectors where plan.flushInterval > 0 { tick(number) }
     for _ in 0..<plan.moves { planMove() }
     for _ in 0..<plan.seals { planSeal() }
+    if plan.cutsVolumes { planCut() }
     planOutage()
     for store in awayStores.sorted() { planReturn(of: store) }
     fileSystem.disk.faults = faults
@@ -289,6 +295,7 @@ package final class World {
     moves.removeAll()
     scrubs.removeAll()
     held.removeAll()
+    excludedVolume = nil
     for connection in connections { connection.isClosed = true }
     connections.removeAll()
     currentLife = nil

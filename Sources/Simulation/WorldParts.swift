@@ -70,6 +70,14 @@ package struct WorldVolume {
     loaded.forEachShadow { committedShadows[$1][Int($0)] = $2 }
   }
 
+  /// The catalog has forgotten all extents from one on.
+  mutating func forget(from first: Int) {
+    for extent in first..<committed.count {
+      committed[extent] = .unmapped
+      for number in committedShadows.indices { committedShadows[number][extent] = .unmapped }
+    }
+  }
+
   /// The catalog has a change.
   mutating func commit(_ delta: MapDelta) {
     switch delta.plane {

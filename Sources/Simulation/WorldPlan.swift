@@ -30,6 +30,8 @@ package struct WorldPlan {
   /// Nanoseconds between background flushes of a reactor; 0 for none.
   var flushInterval: UInt64 = 0
 
+  /// Volumes are cut.
+  var cutsVolumes = false
   /// Copies that volumes want.
   var copies = 1
   /// On which tiers volumes belong, by number; those behind the last belong anywhere.
@@ -97,6 +99,7 @@ package struct WorldPlan {
     // Reads that hang keep slots from coming back; with few allowed on their way, moves would use them up.
     let isStarved = faults.hang > 0 && waitingMax < MapChanges.waitingMax
     if generator.chance(2) && !isStarved { seals = 1 + generator.below(4) }
+    cutsVolumes = generator.chance(3)
     tierRules = Self.tierRules(seed: seed, count: volumes.count)
   }
 

@@ -93,7 +93,7 @@ enum Runner {
     "\(worlds) worlds, \(figures.requests) requests (\(figures.errors) errors), \(figures.events) events, "
       + "\(figures.crashes) power cuts, \(figures.restarts) restarts, \(figures.moveSteps) steps of moves, "
       + "\(figures.seals) seals, \(figures.scrubs) scrubs of extents, \(figures.healed) copies healed, "
-      + "\(figures.outages) outages, "
+      + "\(figures.cuts) cuts of volumes, \(figures.outages) outages, "
       + "\(figures.missedDeadlines), "
       + "\(figures.nanoseconds / 1_000_000_000) s of virtual time"
   }

@@ -2,6 +2,7 @@ import ExtentMap
 import NBDWire
 import Platform
 import Primitives
+import Shadowing
 import Simulation
 import Testing
 
@@ -113,6 +114,23 @@ private let cell = Model.cellBytes
     world.letGo()
     try world.verifyAtRest()
     #expect(world.usedBytes() == extent)
+  }
+
+  /// The client has its answer from the other copy, and leaves; nothing of its volume is there any more.
+  @Test func aSlotOfACutVolumeStaysWhileALateWriteIsInFlight() throws {
+    let world = try World.small(stores: [8, 8], redirectors: 2)
+    #expect(try world.perform(.write, extent, extent) == nil)
+    #expect(try world.move(.replicate, 1, to: 1).end == .done)
+    world.holds = { $0.directive.kind == .write && $0.directive.store == 1 }
+    #expect(try world.perform(.write, extent, block) == nil)
+    #expect(try world.perform(.flush) == nil)
+    #expect(world.shared.changes.activity.forget(VolumeID(rawValue: 1), from: 1).count == 1)
+    try world.cut(0, from: 1)
+    try world.exhaust()
+    #expect(world.usedBytes(1) == extent && world.shared.reclaimer.pendingCount > 0)
+    world.letGo()
+    try world.verifyAtRest()
+    #expect(world.usedBytes(0) == 0 && world.usedBytes(1) == 0)
   }
 
   @Test func aSlotIsReusedOnlyAfterCommitAndGrace() throws {
