@@ -60,6 +60,24 @@ extension MapChanges {
     }
   }
 
+  /// Parts that a shadow lacks are about to be copied to it: a write to them that ends from now on makes them
+  /// lacking again. Decided together with where they are read from, because a write that has missed that copy says
+  /// so of the shadow too, which must not be forgotten here.
+  ///
+  /// - Parameter choose: picks the copy to read, by the extent's entry; nil if none can be read.
+  /// - Returns: that copy; nil if there is none, and nothing has changed.
+  func takeMissed(
+    _ parts: UInt64, _ number: Int, _ line: ShadowLine, _ extent: UInt64, of view: ExtentMapView,
+    from choose: (MapEntry) -> MapEntry?
+  ) -> MapEntry? {
+    state.withLock { _ in
+      let entry = view.entry(extent)
+      guard entry.isMapped, let source = choose(entry) else { return nil }
+      line.takeMissed(number, parts)
+      return source
+    }
+  }
+
   /// A shadow is not being filled any more: if it lacks nothing, it is synced. The caller holds the gate, no
   /// writer is in flight, and what was copied is marked as not durable yet: the commit comes after it.
   func leaveFilling(_ number: Int, _ line: ShadowLine, _ extent: UInt64, of view: ExtentMapView) {
@@ -158,7 +176,8 @@ extension MapChanges {
     }
   }
 
-  /// A store has lost what was written to it last: of an active extent, its copy there is worth nothing.
+  /// A store has lost what was written to it last, or is late with it: of an active extent, its copy there is worth
+  /// nothing. Nor is what was copied from it meanwhile, if it is lost: it may have read as something older.
   func storeFailed(_ store: StoreID, _ extent: UInt64, of view: ExtentMapView) {
     state.withLock { state in
       let entry = view.entry(extent)
@@ -195,6 +214,11 @@ extension MapChanges.State {
     line.setMissed(number, parts)
     view.setAddress(extent, new)
     line.setShadow(number, ShadowEntry(rawValue: old.rawValue))
+      if stores.hasFailed(store), entry.store == store || line.number(in: store) != nil {
+        for number in 0..<ShadowLine.shadowsMax where line.shadow(number).isFilling {
+          line.addMissed(number, view.allParts)
+        }
+      }
     if Canary.forgetsPromotions.isOut { return }
     pending.append(extent, of: view, .live, new.rawValue)
     pending.append(extent, of: view, .shadow(number), old.rawValue)

@@ -248,11 +248,13 @@ extension Redirector {
     let end = start + count << view.partShift
     let parts = view.parts(from: start, to: end)
     let base = unsafe op.pointee.cursor
-    guard let source = readCopy(view, entry, from: base + start, to: base + end, besides: CopySet()) else {
+    let source = shared.changes.takeMissed(parts, number, line, extent, of: view) { entry in
+      readCopy(view, entry, from: base + start, to: base + end, besides: CopySet())
+    }
+    guard let source else {
       stopFilling(index, extent, .failed(StoreErrno.io))
       return
     }
-    line.takeMissed(number, parts)
     unsafe op.pointee.move.parts = parts
     unsafe op.pointee.move.start = start
     unsafe op.pointee.move.bytes = end - start

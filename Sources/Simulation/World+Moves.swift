@@ -149,7 +149,7 @@ extension World {
   // MARK: Checks
 
   /// What a shadow does not lack is equal to the live copy.
-  func verifyShadows() throws {
+  package func verifyShadows() throws {
     for (number, volume) in volumes.enumerated() {
       let length = Int(volume.extentBytes)
       let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 2 * length, alignment: 4096)

@@ -48,6 +48,28 @@ private let block = World.blockBytes
     try world.verifyAtRest()
   }
 
+  /// It may have read as something older since its last writes were lost, before anybody knew.
+  @Test func whatWasCopiedFromAStoreThatFailsIsCopiedOnceMore() throws {
+    let world = try Self.world(stores: [8, 8, 8])
+    #expect(try world.move(.replicate, to: 1).end == .done)
+    #expect(try world.perform(.write, 0, block) == nil)
+    world.holds = { $0.directive.kind == .write && $0.directive.store == 2 }
+    world.begin(
+      Move(
+        .replicate, volume: VolumeID(rawValue: 1), extent: 0, to: StoreID(rawValue: 2), reason: "a test"))
+    while world.count(.write) == 0 { try world.step() }
+    let line = world.shadows()!
+    #expect(line.missed(1) == 0 && line.shadow(1).isFilling, "all of it is on its way")
+    world.shared.stores.markFailed(StoreID(rawValue: 0))
+    world.redirectors[0].dropCopies(in: StoreID(rawValue: 0))
+    #expect(world.volumes[0].map.view.entry(0).store.rawValue == 1)
+    #expect(line.missed(1) == world.volumes[0].map.view.allParts)
+    world.letGo()
+    try world.settle()
+    #expect(line.isSynced(1))
+    try world.verifyShadows()
+  }
+
   @Test func aMoveWithoutRoomIsRefusedAndGivesBackNothing() throws {
     let world = try Self.world(stores: [8, 0])
     #expect(try world.move(.replicate, to: 1).end == .failed(.begin, .full))
