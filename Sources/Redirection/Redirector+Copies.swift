@@ -283,7 +283,7 @@ extension Redirector {
   public func sweepActivity(all: Bool = false) {
     guard shared.changes.activity.count > 0, all || !shared.changes.isFull else { return }
     if all && shared.stores.isAnyLateOrBehind { return }
-    let rounds = shared.flushes.rounds
+    let ended = shared.flushes.rounds.ended
     let isClean = shared.flushes.isClean
     shared.changes.activity.sweep(all: all) { active in
       guard let line = active.view.shadowLine(active.extent), line.isActive || line.isActivating else {
@@ -298,12 +298,13 @@ extension Redirector {
       }
       if !all {
         guard let quiet = active.quietSince else {
-          active.quietSince = rounds.begun
+          // Not as it was before the sweep: what was written since is in no round that had begun by now.
+          active.quietSince = shared.flushes.rounds.begun
           return false
         }
         // What the copies were written last is durable once a round has ended that began after it, or if
         // there was nothing left for another round.
-        guard rounds.ended > quiet || isClean else { return false }
+        guard ended > quiet || isClean else { return false }
       }
       return endActivity(active, line)
     }

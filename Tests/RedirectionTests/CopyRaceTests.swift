@@ -65,4 +65,37 @@ private let block = World.blockBytes
     #expect(copies.changes.takeMissed(1, 1, copies.line, 0, of: copies.map.view) { _ in nil } == nil)
     #expect(copies.line.missed(1) == 3)
   }
+
+  /// A round begins while a sweep is on its way to an extent, and then a write that it does not cover.
+  @Test func aSweepCountsRoundsFromWhenItLooks() throws {
+    let world = try World.small(stores: [8, 8], redirectors: 2)
+    #expect(try world.perform(.write, 0, extent) == nil)
+    #expect(try world.move(.replicate, to: 1).end == .done)
+    #expect(try world.perform(.write, 0, block) == nil)
+    world.hold(.synchronize)
+    nonisolated(unsafe) let sweeper = world.redirectors[1]
+    var thread: NativeThread?
+    // Whoever looks at the extents of the log keeps others from it.
+    world.shared.changes.activity.forEach { _ in
+      thread = try? NativeThread(name: "sweeper") { unsafe sweeper.sweepActivity() }
+      usleep(50_000)
+      do {
+        try world.begin(.flush)
+        while world.count(.synchronize) < 2 { try world.step() }
+        let write = try world.begin(.write, block, block)
+        while !world.isAnswered(write) { try world.step() }
+      } catch {
+        Issue.record("\(error)")
+      }
+    }
+    try #require(thread).join()
+    world.letGo()
+    try world.settle()
+    world.redirectors[1].sweepActivity()
+    #expect(world.shadows()!.isActive, "the last write is not durable")
+    #expect(try world.perform(.flush) == nil)
+    world.redirectors[1].sweepActivity()
+    #expect(!world.shadows()!.isActive)
+    try world.verifyAtRest()
+  }
 }
