@@ -185,6 +185,8 @@ extension Redirector {
   }
 
   /// A write that nobody waits for any more has ended.
+    // It may be one that has to go on as another operation, and there was none: now it can go on itself.
+    if waitsForOperation { isRetryDue = true }
   func endLate(_ index: UInt32, _ store: StoreID) {
     let op = unsafe operation(index)
     unsafe op.pointee.late.remove(in: store)

@@ -236,6 +236,26 @@ private let block = World.blockBytes
     try world.verifyAtRest()
   }
 
+  /// All other operations are taken, and stay so.
+  @Test func aZeroWithoutAnotherOperationGoesOnOnceTheStoreHasDoneIt() throws {
+    let world = try World(
+      stores: [WorldStore(capacityBytes: 8 * extent), WorldStore(capacityBytes: 8 * extent, tier: 1)],
+      volumes: [(extent, 4 * extent)], bufferBytes: 16 << 20)
+    #expect(try world.perform(.write, 0, 3 * extent) == nil)
+    #expect(try world.move(.replicate, to: 1).end == .done)
+    #expect(try world.perform(.write, 0, block) == nil)
+    world.holds = { $0.directive.store == 1 || $0.directive.kind == .read }
+    let zero = try world.begin(.writeZeroes, extent / 2, extent)
+    while world.redirectors[0].slab.freeCount > 0 { try world.begin(.read, 2 * extent, block) }
+    try world.exhaust()
+    #expect(!world.isAnswered(zero) && world.shared.parkedOperations == 1)
+    world.hold(.read)
+    try world.exhaust()
+    #expect(world.outcomes[zero] == .some(nil) && world.count(.read) > 1000)
+    world.letGo()
+    try world.verifyAtRest()
+  }
+
   /// Somewhere else it can lie at once, and its copies with it.
   @Test(arguments: [1, 2]) func aNewExtentDoesNotWaitForAStoreThatHangs(copies: Int) throws {
     let world = try World.small(stores: [8, 8, 8])
