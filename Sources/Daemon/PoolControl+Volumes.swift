@@ -92,7 +92,8 @@ extension PoolControl {
     let cut = count..<volume.map.extentCount
     try await forgettingActivity(of: volume, from: count) { () throws(GnomonError) in
       try await flush(volume)
-      try await cutOff(volume, tail, sizeBytes: sizeBytes, force: force)
+      // Not where it lay before: a shadow may have taken over.
+      try await cutOff(volume, Tail(of: volume, sizeBytes: sizeBytes), sizeBytes: sizeBytes, force: force)
     }
     volume.sizeBytes = sizeBytes
     volume.map.shrink(to: count)
