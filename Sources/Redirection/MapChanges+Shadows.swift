@@ -145,22 +145,54 @@ extension MapChanges {
     state.withLock { state in
       let entry = view.entry(extent)
       guard entry.isMapped, let line = view.shadows(of: extent, entry) else { return .kept }
-      // While there are writers, only a trim takes a copy away. It went on at the same time, and whatever is
-      // mapped here now has nothing to do with this write.
-      let isHere =
-        entry.address == live || (0..<ShadowLine.shadowsMax).contains { line.shadow($0).address == live }
-      guard isHere else { return .kept }
-      if reached.contains(entry.address) {
-        state.miss(parts, line, extent, of: view) { !reached.contains($0) }
-        return reached.contains(live) ? .kept : .promoted
-      }
-      let heir = heir(line) { reached.contains($0) }
-      // Whatever the shadows have got of it, the live copy is the authority.
-      state.miss(parts, line, extent, of: view) { heir == nil || !reached.contains($0) }
-      guard let heir else { return .lost }
-      state.promote(heir, line, extent, of: view, oldLacks: parts)
-      return .promoted
+      return writeEnded(extent, of: view, entry, line, live: live, reached: reached, parts: parts, &state)
     }
+  }
+
+  /// A write goes on without copies that it has not reached in time, if the live one has it, or one that can take
+  /// its place.
+  ///
+  /// - Parameters:
+  ///   - live: the live copy when it began.
+  ///   - reached: the copies that have it.
+  ///   - parts: what it covers.
+  ///   - leave: called if it does, before anybody can see what the others lack: nothing must be copied to a store
+  ///     that is not known to be late.
+  /// - Returns: whether it does; if not, nothing has changed.
+  func leaveCopies(
+    _ extent: UInt64, of view: ExtentMapView, live: MapEntry, reached: CopySet, parts: UInt64,
+    _ leave: () -> Void
+  ) -> Bool {
+    state.withLock { state in
+      let entry = view.entry(extent)
+      guard entry.isMapped, let line = view.shadows(of: extent, entry),
+        reached.contains(entry.address) || heir(line, where: reached.contains) != nil
+      else { return false }
+      leave()
+      _ = writeEnded(extent, of: view, entry, line, live: live, reached: reached, parts: parts, &state)
+      return true
+    }
+  }
+
+  private func writeEnded(
+    _ extent: UInt64, of view: ExtentMapView, _ entry: MapEntry, _ line: ShadowLine, live: MapEntry,
+    reached: CopySet, parts: UInt64, _ state: inout State
+  ) -> WriteOutcome {
+    // While there are writers, only a trim takes a copy away. It went on at the same time, and whatever is
+    // mapped here now has nothing to do with this write.
+    let isHere =
+      entry.address == live || (0..<ShadowLine.shadowsMax).contains { line.shadow($0).address == live }
+    guard isHere else { return .kept }
+    if reached.contains(entry.address) {
+      state.miss(parts, line, extent, of: view) { !reached.contains($0) }
+      return reached.contains(live) ? .kept : .promoted
+    }
+    let heir = heir(line) { reached.contains($0) }
+    // Whatever the shadows have got of it, the live copy is the authority.
+    state.miss(parts, line, extent, of: view) { heir == nil || !reached.contains($0) }
+    guard let heir else { return .lost }
+    state.promote(heir, line, extent, of: view, oldLacks: parts)
+    return .promoted
   }
 
   /// A copy can not be read: if another can take its place, it lacks these parts from now on.
@@ -182,6 +214,11 @@ extension MapChanges {
     state.withLock { state in
       let entry = view.entry(extent)
       guard entry.isMapped, let line = view.shadows(of: extent, entry) else { return }
+      if stores.hasFailed(store), entry.store == store || line.number(in: store) != nil {
+        for number in 0..<ShadowLine.shadowsMax where line.shadow(number).isFilling {
+          line.addMissed(number, view.allParts)
+        }
+      }
       state.miss(view.allParts, line, extent, of: view) { $0.store == store }
       guard entry.store == store, let heir = heir(line) else {
         return
@@ -214,11 +251,6 @@ extension MapChanges.State {
     line.setMissed(number, parts)
     view.setAddress(extent, new)
     line.setShadow(number, ShadowEntry(rawValue: old.rawValue))
-      if stores.hasFailed(store), entry.store == store || line.number(in: store) != nil {
-        for number in 0..<ShadowLine.shadowsMax where line.shadow(number).isFilling {
-          line.addMissed(number, view.allParts)
-        }
-      }
     if Canary.forgetsPromotions.isOut { return }
     pending.append(extent, of: view, .live, new.rawValue)
     pending.append(extent, of: view, .shadow(number), old.rawValue)

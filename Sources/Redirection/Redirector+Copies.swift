@@ -236,7 +236,7 @@ extension Redirector {
   }
 
   /// The parts of the extent that the operation works on: what a copy lacks without it.
-  private func parts(of index: UInt32) -> UInt64 {
+  func parts(of index: UInt32) -> UInt64 {
     let op = unsafe operation(index)
     let start = unsafe op.pointee.cursor
     return unsafe op.pointee.view.parts(from: start, to: start + op.pointee.partLength)

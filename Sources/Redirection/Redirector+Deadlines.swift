@@ -159,38 +159,33 @@ extension Redirector {
   /// Of a write that is overdue, one more copy has been written, or none yet.
   func leavePending(_ index: UInt32) {
     let op = unsafe operation(index)
-    let pending = unsafe op.pointee.pending
-    guard canDoWithout(pending, index) else { return }
-    for number in 0..<pending.count {
-      unsafe op.pointee.copies.remove(in: pending[number].store)
-      unsafe op.pointee.late.insert(pending[number])
-      leave(index, to: pending[number].store)
+    let (view, pending) = unsafe (op.pointee.view, op.pointee.pending)
+    var reached = unsafe op.pointee.copies
+    for number in 0..<pending.count { reached.remove(in: pending[number].store) }
+    let extent = unsafe op.pointee.cursor >> UInt64(view.extentShift)
+    let live = unsafe op.pointee.live
+    let isLeft = shared.changes.leaveCopies(
+      extent, of: view, live: live, reached: reached, parts: parts(of: index)
+    ) {
+      for number in 0..<pending.count {
+        unsafe op.pointee.late.insert(pending[number])
+        leave(index, to: pending[number].store)
+      }
     }
+    guard isLeft else { return }
+    unsafe op.pointee.copies = reached
     unsafe op.pointee.pending = CopySet()
     unsafe op.pointee.skipsCopies = true
     advanceTransfer(index)
   }
 
-  /// Whether a copy that has been written is the live one, or could take its place.
-  private func canDoWithout(_ pending: CopySet, _ index: UInt32) -> Bool {
-    let op = unsafe operation(index)
-    let view = unsafe op.pointee.view
-    let extent = unsafe op.pointee.cursor >> UInt64(view.extentShift)
-    let entry = view.entry(extent)
-    guard let line = view.shadows(of: extent, entry) else { return false }
-    let copies = unsafe op.pointee.copies
-    func has(_ address: MapEntry) -> Bool { copies.contains(address) && !pending.contains(address) }
-    if has(entry.address) { return true }
-    return shared.changes.heir(line, where: has) != nil
-  }
-
   /// A write that nobody waits for any more has ended.
-    // It may be one that has to go on as another operation, and there was none: now it can go on itself.
-    if waitsForOperation { isRetryDue = true }
   func endLate(_ index: UInt32, _ store: StoreID) {
     let op = unsafe operation(index)
     unsafe op.pointee.late.remove(in: store)
     if unsafe op.pointee.late.count == 0 && !op.pointee.isPinned { leaveGracePeriod(index) }
+    // It may be one that has to go on as another operation, and there was none: now it can go on itself.
+    if waitsForOperation { isRetryDue = true }
     takeBack(index, from: store)
   }
 

@@ -66,6 +66,38 @@ private let block = World.blockBytes
     #expect(copies.line.missed(1) == 3)
   }
 
+  /// The copy that would have taken over has missed something since it was looked at.
+  @Test func aWriteGoesOnWaitingIfNoCopyThatHasItCanTakeOver() throws {
+    let copies = try Copies()
+    let (view, line, changes) = (copies.map.view, copies.line, copies.changes)
+    line.addMissed(0, 4)
+    let pending = changes.pendingCount
+    let isLeft = changes.leaveCopies(0, of: view, live: copies.addresses[0], reached: copies.set(1), parts: 1)
+    {
+      Issue.record("it does not go on")
+    }
+    #expect(!isLeft && view.entry(0).address == copies.addresses[0])
+    #expect(line.missed(0) == 4 && line.missed(1) == 0 && changes.pendingCount == pending)
+  }
+
+  /// Nobody must fill a copy that is about to be written by what nobody waits for.
+  @Test func aStoreIsLateBeforeItsCopyIsSeenToLackAnything() throws {
+    for reached in [[0, 1], [1, 2]] {
+      let copies = try Copies()
+      let (view, line, changes) = (copies.map.view, copies.line, copies.changes)
+      var missed: [UInt64] = []
+      var live = MapEntry.unmapped
+      let set = copies.set(reached[0], reached[1])
+      let isLeft = changes.leaveCopies(0, of: view, live: copies.addresses[0], reached: set, parts: 1) {
+        missed = [line.missed(0), line.missed(1)]
+        live = view.entry(0).address
+      }
+      #expect(isLeft && missed == [0, 0] && live == copies.addresses[0])
+      #expect(set.contains(view.entry(0).address))
+      #expect([line.missed(0), line.missed(1)].reduce(0, +) == 1)
+    }
+  }
+
   /// A round begins while a sweep is on its way to an extent, and then a write that it does not cover.
   @Test func aSweepCountsRoundsFromWhenItLooks() throws {
     let world = try World.small(stores: [8, 8], redirectors: 2)
