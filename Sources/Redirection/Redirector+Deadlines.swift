@@ -192,7 +192,7 @@ extension Redirector {
   /// A store is left alone with a directive that nobody waits for any more: the operation stays until it
   /// ends, and whose memory it uses.
   func leave(_ index: UInt32, to store: StoreID) {
-    shared.stores.becameLate(store, at: now)
+    shared.stores.becameLate(store, at: now, bytes: heldBytes(index))
     missedDeadlines.writes += 1
     unsafe operation(index).pointee.commandsPending -= 1
     var holder = index
@@ -206,13 +206,22 @@ extension Redirector {
   /// It has ended.
   func takeBack(_ index: UInt32, from store: StoreID) {
     writePaces[Int(store.rawValue)].endedUseless()
-    shared.stores.madeUp(store)
+    shared.stores.madeUp(store, bytes: heldBytes(index))
     var holder = index
     while holder != Operation.none {
       let parent = unsafe operation(holder).pointee.parent
       letGo(holder)
       holder = parent
     }
+  }
+
+  /// Bytes that are not given back before the operation is: those of the request that it is a piece of.
+  private func heldBytes(_ index: UInt32) -> Int {
+    var holder = index
+    while unsafe operation(holder).pointee.parent != Operation.none {
+      holder = unsafe operation(holder).pointee.parent
+    }
+    return unsafe operation(holder).pointee.bufferBytes
   }
 
   private func letGo(_ index: UInt32) {

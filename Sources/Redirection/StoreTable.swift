@@ -30,6 +30,8 @@ public final class StoreTable: @unchecked Sendable {
     let succeeded = Atomic<UInt64>(0)
     /// Writes and synchronizations that nobody waits for any more, and that have not ended.
     let lateCount = Atomic<Int>(0)
+    /// Bytes of memory that they hold; of a request with several such writes, once for each.
+    let lateBytes = Atomic<Int>(0)
     /// Since when there have been some without a break, on the drivers' clock.
     let lateSince = Atomic<UInt64>(0)
     /// One of these is a synchronization.
@@ -229,24 +231,35 @@ public final class StoreTable: @unchecked Sendable {
   }
 
   /// Nobody waits any more for something that the store has not done.
-  func becameLate(_ store: StoreID, at now: UInt64) {
+  ///
+  /// - Parameter bytes: memory that it holds until then.
+  func becameLate(_ store: StoreID, at now: UInt64, bytes: Int = 0) {
+    unsafe entries[Int(store.rawValue)].lateBytes.add(bytes, ordering: .relaxed)
     let before = unsafe entries[Int(store.rawValue)].lateCount.add(1, ordering: .acquiringAndReleasing)
     if before.oldValue == 0 { unsafe entries[Int(store.rawValue)].lateSince.store(now, ordering: .releasing) }
   }
 
-  /// Whether the store has been late for so long that nobody should count on it. For a moment, any store may
-  /// be.
+  /// Whether the store has been late for so long, or with so much, that nobody should count on it. For a moment and
+  /// with a little, any store may be.
   func isStuck(_ store: StoreID, at now: UInt64) -> Bool {
-    guard isLate(store) else { return false }
+    let count = unsafe entries[Int(store.rawValue)].lateCount.load(ordering: .acquiring)
+    if count == 0 { return false }
+    let bytes = unsafe entries[Int(store.rawValue)].lateBytes.load(ordering: .relaxed)
+    if count >= Self.stuckFromCount || bytes >= Self.stuckFromBytes { return true }
     let since = unsafe entries[Int(store.rawValue)].lateSince.load(ordering: .acquiring)
     return now > since && now - since > Self.stuckAfter
   }
 
   /// Nanoseconds for which a store may be late before it is left out.
   static let stuckAfter: UInt64 = 250_000_000
+  /// What it may be late with before it is left out, in all redirectors together: each write holds an operation and
+  /// its memory, of which others need some.
+  static let stuckFromCount = 64
+  static let stuckFromBytes = 32 << 20
 
   /// The store has done it at last.
-  func madeUp(_ store: StoreID) {
+  func madeUp(_ store: StoreID, bytes: Int = 0) {
+    unsafe entries[Int(store.rawValue)].lateBytes.subtract(bytes, ordering: .relaxed)
     unsafe entries[Int(store.rawValue)].lateCount.subtract(1, ordering: .acquiringAndReleasing)
   }
 

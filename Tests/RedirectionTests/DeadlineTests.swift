@@ -256,6 +256,40 @@ private let block = World.blockBytes
     try world.verifyAtRest()
   }
 
+  /// Each write that is left alone keeps an operation and its memory, of which there are only so many.
+  @Test func aStoreThatIsLateWithManyWritesIsLeftAloneAtOnce() throws {
+    let world = try World.small(extents: 7, stores: [8, 8])
+    #expect(try world.perform(.write, 0, 7 * extent) == nil)
+    for number in UInt64(0)..<7 { #expect(try world.move(.replicate, number, to: 1).end == .done) }
+    #expect(try world.perform(.write, 0, 7 * extent) == nil)
+    world.holds = { $0.directive.kind == .write && $0.directive.store == 1 }
+    for wave in UInt64(0)..<2 {
+      let began = world.redirectors[0].now
+      let writes = try (UInt64(0)..<48).map { try world.begin(.write, (wave * 48 + $0) * block, block) }
+      while !writes.allSatisfy(world.isAnswered) { try world.step() }
+      #expect(world.redirectors[0].now - began < StoreTable.stuckAfter / 2)
+      #expect(world.count(.write) == 48 * Int(wave + 1))
+    }
+    let last = try world.begin(.write, 6 * extent, block)
+    while !world.isAnswered(last) { try world.step() }
+    #expect(world.count(.write) == 96 && world.shadows(of: 6)!.missed(0) == 1)
+    world.letGo()
+    try world.verifyAtRest()
+  }
+
+  @Test func aStoreThatIsLateWithMuchMemoryIsLeftAloneAtOnce() {
+    let stores = StoreTable()
+    let store = StoreID(rawValue: 0)
+    stores.becameLate(store, at: 1, bytes: StoreTable.stuckFromBytes - 1)
+    #expect(!stores.isStuck(store, at: 2))
+    stores.becameLate(store, at: 2, bytes: 1)
+    #expect(stores.isStuck(store, at: 2))
+    stores.madeUp(store, bytes: 1)
+    #expect(!stores.isStuck(store, at: 2) && stores.isStuck(store, at: 2 + StoreTable.stuckAfter))
+    stores.madeUp(store, bytes: StoreTable.stuckFromBytes - 1)
+    #expect(!stores.isStuck(store, at: 2 + StoreTable.stuckAfter))
+  }
+
   /// Somewhere else it can lie at once, and its copies with it.
   @Test(arguments: [1, 2]) func aNewExtentDoesNotWaitForAStoreThatHangs(copies: Int) throws {
     let world = try World.small(stores: [8, 8, 8])
