@@ -77,6 +77,8 @@ struct MoveState {
 
   /// Parts that are copied while writers wait.
   static let lastPassPartsMax = 4
+  /// Nanoseconds that a store may take for one transfer of these.
+  static let lastPassPatience: UInt64 = 1_000_000_000
 }
 
 enum FillPhase: UInt8 {

@@ -124,8 +124,8 @@ extension Redirector {
   func endPending(_ index: UInt32, _ store: StoreID, _ result: Int32) {
     let op = unsafe operation(index)
     unsafe op.pointee.pending.remove(in: store)
-    // How long it takes to prepare a slot, or to zero a range, says little of writes.
-    if unsafe result < 0 || op.pointee.step == .preparing || op.pointee.kind == .zero {
+    // How long it takes to prepare a slot, to zero a range or to copy a part says little of writes.
+    if unsafe result < 0 || op.pointee.step == .preparing || op.pointee.kind != .write {
       writePaces[Int(store.rawValue)].endedUseless()
     } else {
       let shares = unsafe StorePace.shares(ofBytes: op.pointee.pendingBytes)
@@ -153,6 +153,7 @@ extension Redirector {
     for number in 0..<pending.count { meters[pending[number].store].missDeadline() }
     unsafe op.pointee.isOverdue = true
     if unsafe op.pointee.step == .preparing { return preparationIsOverdue(index) }
+    if unsafe op.pointee.kind == .move { return lastPassIsOverdue(index) }
     leavePending(index)
   }
 

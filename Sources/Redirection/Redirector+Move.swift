@@ -255,12 +255,19 @@ extension Redirector {
       stopFilling(index, extent, .failed(StoreErrno.io))
       return
     }
+    if unsafe op.pointee.move.isLastPass && shared.stores.isLate(source.store) {
+      // Writers would wait for what it has yet to do before.
+      line.addMissed(number, parts)
+      stopFilling(index, extent, .busy)
+      return
+    }
     unsafe op.pointee.move.parts = parts
     unsafe op.pointee.move.start = start
     unsafe op.pointee.move.bytes = end - start
     unsafe op.pointee.move.phase = .reading
     unsafe op.pointee.step = .transferring
     choose(source, for: index)
+    watchLastPass(index)
     unsafe emit(
       .read, for: index, length: end - start, offset: op.pointee.slotOffset + start, buffer: op.pointee.buffer
     )
@@ -289,11 +296,13 @@ extension Redirector {
     case .reading:
       unsafe op.pointee.move.phase = .writing
       choose(line.shadow(number).address, for: index)
+      watchLastPass(index)
       unsafe emit(
         .write, for: index, length: bytes, offset: op.pointee.slotOffset + start, buffer: op.pointee.buffer)
     case .writing:
       shared.stores.markDirty(target)
       unsafe op.pointee.move.phase = .verifying
+      watchLastPass(index)
       unsafe emit(
         .read, for: index, length: bytes, offset: op.pointee.slotOffset + start,
         buffer: op.pointee.buffer! + op.pointee.bufferBytes / 2)
@@ -307,6 +316,35 @@ extension Redirector {
       unsafe op.pointee.length += bytes
       fillNext(index, extent, line)
     }
+  }
+
+  /// While writers wait for the move, no store is waited for very long.
+  private func watchLastPass(_ index: UInt32) {
+    let op = unsafe operation(index)
+    guard unsafe op.pointee.move.isLastPass else { return }
+    let copy = unsafe op.pointee.copy
+    unsafe op.pointee.pending = CopySet()
+    unsafe op.pointee.pending.insert(copy)
+    unsafe op.pointee.began = now
+    unsafe op.pointee.isOverdue = false
+    writePaces[Int(copy.store.rawValue)].began()
+    watch(index, Int(copy.store.rawValue), due: now + MoveState.lastPassPatience)
+  }
+
+  /// A store takes too long with a transfer of the last pass: writers go on, and the move is tried again once the
+  /// store has done it.
+  func lastPassIsOverdue(_ index: UInt32) {
+    let op = unsafe operation(index)
+    let (view, copy) = unsafe (op.pointee.view, op.pointee.copy)
+    let extent = unsafe op.pointee.cursor >> UInt64(view.extentShift)
+    unsafe op.pointee.pending = CopySet()
+    unsafe op.pointee.late.insert(copy)
+    leave(index, to: copy.store)
+    // The gate is closed: the shadow is there.
+    if let line = view.shadowLine(extent), let number = unsafe line.number(in: op.pointee.move.target) {
+      unsafe line.addMissed(number, op.pointee.move.parts)
+    }
+    open(index, extent, .busy)
   }
 
   private func stopFilling(_ index: UInt32, _ extent: UInt64, _ outcome: MoveOutcome) {

@@ -172,6 +172,42 @@ private let block = World.blockBytes
     try world.verifyAtRest()
   }
 
+  /// The gate is closed while the last parts are copied, and the store that they are read from hangs, or the other.
+  @Test(arguments: [Directive.Kind.read, .write]) func aMoveThatHangsDoesNotHoldUpWriters(
+    kind: Directive.Kind
+  ) throws {
+    let world = try World.small(stores: [8, 8])
+    #expect(try world.perform(.write, 0, extent) == nil)
+    _ = try world.volumes[0].map.makeShadowLine(0)
+    let line = world.shadows()!
+    let number = world.begin(
+      Move(
+        .replicate, volume: VolumeID(rawValue: 1), extent: 0, to: StoreID(rawValue: 1), reason: "a test"))
+    while !line.shadow(0).isFilling || line.missed(0) != 0 || world.count(.read) + world.count(.write) > 0 {
+      try world.step()
+    }
+    // The gate waits for this writer, and then a part is lacking again.
+    world.holds = { $0.directive.kind == .write && $0.directive.store == 0 }
+    let first = try world.begin(.write, 0, block)
+    let view = world.volumes[0].map.view
+    while !view.entry(0).isGated { try world.step() }
+    world.holds = { $0.directive.kind == kind && $0.directive.store == (kind == .read ? 0 : 1) }
+    while !world.jobs.contains(where: world.holds) { try world.step() }
+    let second = try world.begin(.write, 0, 2 * block)
+    let began = world.redirectors[0].now
+    while !world.isAnswered(second) { try world.step() }
+    #expect(world.redirectors[0].now - began < 2 * MoveState.lastPassPatience)
+    #expect(world.outcomes[first] == .some(nil) && world.outcomes[second] == .some(nil))
+    #expect(line.shadow(0).isFilling && line.missed(0) == 3 && !world.redirectors[0].isIdle)
+    // It is not tried again before the store has done it.
+    for _ in 0..<100 { try world.step() }
+    #expect(world.count(.read) + world.count(.write) == 1 && !view.entry(0).isGated)
+    world.letGo()
+    try world.settle()
+    #expect(number > 0 && line.isSynced(0))
+    try world.verifyAtRest()
+  }
+
   @Test func aSynchronizationThatHangsDoesNotHoldUpAnExtentThatIsNew() throws {
     let world = try World.small(stores: [8, 8])
     world.volumes[0].map.view.marks.copies = 2
