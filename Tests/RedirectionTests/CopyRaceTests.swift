@@ -113,9 +113,9 @@ private let block = World.blockBytes
       usleep(50_000)
       do {
         try world.begin(.flush)
-        while world.count(.synchronize) < 2 { try world.step() }
+        while world.count(.synchronize) < 2, try world.step() {}
         let write = try world.begin(.write, block, block)
-        while !world.isAnswered(write) { try world.step() }
+        while !world.isAnswered(write), try world.step() {}
       } catch {
         Issue.record("\(error)")
       }

@@ -183,19 +183,19 @@ private let block = World.blockBytes
     let number = world.begin(
       Move(
         .replicate, volume: VolumeID(rawValue: 1), extent: 0, to: StoreID(rawValue: 1), reason: "a test"))
-    while !line.shadow(0).isFilling || line.missed(0) != 0 || world.count(.read) + world.count(.write) > 0 {
+    while !line.shadow(0).isFilling || line.missed(0) != 0 || world.count(.read) + world.count(.write) > 0,
       try world.step()
-    }
+    {}
     // The gate waits for this writer, and then a part is lacking again.
     world.holds = { $0.directive.kind == .write && $0.directive.store == 0 }
     let first = try world.begin(.write, 0, block)
     let view = world.volumes[0].map.view
-    while !view.entry(0).isGated { try world.step() }
+    while !view.entry(0).isGated, try world.step() {}
     world.holds = { $0.directive.kind == kind && $0.directive.store == (kind == .read ? 0 : 1) }
-    while !world.jobs.contains(where: world.holds) { try world.step() }
+    while !world.jobs.contains(where: world.holds), try world.step() {}
     let second = try world.begin(.write, 0, 2 * block)
     let began = world.redirectors[0].now
-    while !world.isAnswered(second) { try world.step() }
+    while !world.isAnswered(second), try world.step() {}
     #expect(world.redirectors[0].now - began < 2 * MoveState.lastPassPatience)
     #expect(world.outcomes[first] == .some(nil) && world.outcomes[second] == .some(nil))
     #expect(line.shadow(0).isFilling && line.missed(0) == 3 && !world.redirectors[0].isIdle)
@@ -302,12 +302,12 @@ private let block = World.blockBytes
     for wave in UInt64(0)..<2 {
       let began = world.redirectors[0].now
       let writes = try (UInt64(0)..<48).map { try world.begin(.write, (wave * 48 + $0) * block, block) }
-      while !writes.allSatisfy(world.isAnswered) { try world.step() }
+      while !writes.allSatisfy(world.isAnswered), try world.step() {}
       #expect(world.redirectors[0].now - began < StoreTable.stuckAfter / 2)
       #expect(world.count(.write) == 48 * Int(wave + 1))
     }
     let last = try world.begin(.write, 6 * extent, block)
-    while !world.isAnswered(last) { try world.step() }
+    while !world.isAnswered(last), try world.step() {}
     #expect(world.count(.write) == 96 && world.shadows(of: 6)!.missed(0) == 1)
     world.letGo()
     try world.verifyAtRest()

@@ -57,7 +57,7 @@ private let block = World.blockBytes
     world.begin(
       Move(
         .replicate, volume: VolumeID(rawValue: 1), extent: 0, to: StoreID(rawValue: 2), reason: "a test"))
-    while world.count(.write) == 0 { try world.step() }
+    while world.count(.write) == 0, try world.step() {}
     let line = world.shadows()!
     #expect(line.missed(1) == 0 && line.shadow(1).isFilling, "all of it is on its way")
     world.shared.stores.markFailed(StoreID(rawValue: 0))
