@@ -17,6 +17,7 @@ public final class Volume: Sendable {
   /// Where its extents lie.
   public let map: ExtentMap
   private let size: Atomic<UInt64>
+  private let deleted = Atomic<Bool>(false)
   private let wanted: Mutex<Redundancy>
   private let tierRules: Mutex<TierRules>
 

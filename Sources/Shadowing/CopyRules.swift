@@ -220,12 +220,9 @@ public struct CopyRules: Sendable {
       return Objection(description: "there is no such store")
     }
     let isNew = !copies.stores.contains(target)
-    if isNew, leaving == nil, copies.shadows.count == ShadowLine.shadowsMax {
-      return Objection(description: "it has as many copies as it can have")
-    }
+    if isNew, isFull(copies) { return Objection(description: Self.full) }
     let choice = TargetChoice(
       extentBytes: extentBytes, domain: wanted.across, mayBeLive: mayBeLive, never: tiers.never)
-    let choice = TargetChoice(extentBytes: extentBytes, domain: wanted.across, mayBeLive: mayBeLive)
     let others = copies.stores.filter { $0 != leaving && $0 != target }
     let objection =
       isNew

@@ -31,7 +31,10 @@ extension Command {
     }
     return try run.withDaemon { client in
       let info = try client.beginTierRound()
-      if let job = info.job, run.arguments.has(.wait) { return try JobWatch(run, client).wait(for: job) }
+      if let job = info.job, run.arguments.has(.wait) {
+        var watch = JobWatch(run, client)
+        return try watch.wait(for: job)
+      }
       run.show(info) {
         info.job.map { "Begun as job \($0): see 'gnomon jobs'.\n" } ?? "Nothing is to be moved.\n"
           + notes(on: info)
