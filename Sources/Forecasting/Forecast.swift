@@ -18,8 +18,8 @@ public struct Forecast: Sendable, Equatable {
 }
 
 extension Sequence<Forecast> {
-  /// The first step at which a threshold is expected to be reached from below, counted from 1; nil: not within
-  /// `horizon` steps.
+  /// The first step, counted from 1, at which a threshold is expected to be reached from below; nil: not
+  /// within `horizon` steps.
   public func firstStep(reaching threshold: Double, within horizon: Int) -> Int? {
     for (index, forecast) in prefix(horizon).enumerated() where forecast.mean >= threshold {
       return index + 1

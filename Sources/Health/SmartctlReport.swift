@@ -38,15 +38,11 @@ public enum SmartctlReport {
   private static func words(for error: any Error) -> String {
     switch error as? DecodingError {
     case .typeMismatch(_, let context), .valueNotFound(_, let context), .keyNotFound(_, let context):
-      "\(path(of: context)) is not of its kind"
-    case .dataCorrupted(let context) where !context.codingPath.isEmpty:
-      "\(path(of: context)) is out of bounds"
-    default: "it is no JSON"
+      let path = context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? "." + $0.stringValue }.joined()
+      return "$\(path) is not of its kind"
+    // The decoder does not tell one from the other.
+    default: return "it is no JSON, or has a number out of bounds"
     }
-  }
-
-  private static func path(of context: DecodingError.Context) -> String {
-    "$" + context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? "." + $0.stringValue }.joined()
   }
 
   private static func read(_ log: NVMeLog, into summary: inout MediaSummary) {
@@ -67,8 +63,8 @@ public enum SmartctlReport {
     summary.wearPercent = life.map { max(0, 100 - $0) }
   }
 
-  /// Attributes of SSDs that count life down from 100. By name, since vendors use their numbers (173, 177, 202,
-  /// 231, 233) for other things too.
+  /// Attributes of SSDs that count life down from 100. By name, since vendors use their numbers (173, 177,
+  /// 202, 231, 233) for other things too.
   private static let lifeNames: Set = [
     "Wear_Leveling_Count", "Percent_Lifetime_Remain", "SSD_Life_Left", "Media_Wearout_Indicator",
   ]

@@ -8,8 +8,8 @@ public enum MoveKind: String, Sendable, CaseIterable {
   case migrate
   /// A store's shadow, which lacks something, is made equal again.
   case resync
-  /// A shadow becomes the live copy, after it was made equal if it lacks something; the old live copy stays as
-  /// a shadow.
+  /// A shadow becomes the live copy, after it was made equal if it lacks something; the old live copy stays
+  /// as a shadow.
   case promote
   /// A store's shadow is given up.
   case drop

@@ -130,8 +130,8 @@ public struct TargetChoice: Sendable {
     return best.map { .success($0.id) } ?? .failure(Refusal(reasons: reasons))
   }
 
-  /// Why a store can not be chosen, as the end of a sentence; nil if it can. Copies that do not count need not
-  /// be apart from others.
+  /// Why a store can not be chosen, as the end of a sentence; nil if it can. Copies that do not count need
+  /// not be apart from others.
   ///
   /// - Parameter present: the stores of the copies that will be there beside it.
   func objection(to store: StoreCandidate, beside present: [StoreCandidate]) -> String? {

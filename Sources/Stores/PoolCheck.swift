@@ -100,7 +100,7 @@ public struct PoolCheck: ~Copyable {
       unsafe checkEntries(UnsafeBufferPointer(entries), of: volume)
       unsafe try checkShadows(of: volume, live: UnsafeBufferPointer(entries))
       unsafe try checkSeals(of: volume, live: UnsafeBufferPointer(entries))
-      // What is in these makes sense whatever it is, but a pool with a page that can not be read is not served.
+      // What is in these makes sense whatever it is, but a pool is not served if a page is damaged.
       for plane in [.activity] + (0..<ShadowLine.shadowsMax).map(MapPlane.missed) {
         try catalog.inspectPlane(plane, of: volume, report: { report.add($0) }) { _, _ in }
       }
