@@ -247,8 +247,8 @@ final class Pool: PoolBackground {
     reclaimThread.async { self.continueDropping() }
   }
 
-  /// Drops the next piece, and then the rest, as long as there is room on the way back: a store that hangs can
-  /// keep slots there for long. Half of it is left to trims.
+  /// Drops the next piece, and then the rest, as long as there is room on the way back: a store that hangs
+  /// can keep slots there for long. Half of it is left to trims.
   private func continueDropping() {
     guard let (volume, extents) = dropping.withLock({ $0.first }),
       shared.reclaimer.pendingCount < Reclaimer.pendingMax / 2

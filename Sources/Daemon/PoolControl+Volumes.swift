@@ -126,12 +126,12 @@ extension PoolControl {
   private func forgettingActivity(
     of volume: Volume, from first: UInt64, _ body: () async throws(GnomonError) -> Void
   ) async throws(GnomonError) {
-    let activity = pool.shared.changes.activity
-    let forgotten = activity.forget(volume.id, from: first)
+    let changes = pool.shared.changes
+    let forgotten = changes.activity.forget(volume.id, from: first)
     do throws(GnomonError) {
       try await body()
     } catch {
-      for extent in forgotten { activity.insert(extent) }
+      changes.remember(forgotten)
       throw error
     }
   }

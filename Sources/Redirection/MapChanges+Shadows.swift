@@ -61,8 +61,8 @@ extension MapChanges {
   }
 
   /// Parts that a shadow lacks are about to be copied to it: a write to them that ends from now on makes them
-  /// lacking again. Decided together with where they are read from, because a write that has missed that copy says
-  /// so of the shadow too, which must not be forgotten here.
+  /// lacking again. Decided together with where they are read from, because a write that has missed that copy
+  /// says so of the shadow too, which must not be forgotten here.
   ///
   /// - Parameter choose: picks the copy to read, by the extent's entry; nil if none can be read.
   /// - Returns: that copy; nil if there is none, and nothing has changed.
@@ -149,14 +149,15 @@ extension MapChanges {
     }
   }
 
-  /// A write goes on without copies that it has not reached in time, if the live one has it, or one that can take
-  /// its place.
+  /// A write goes on without copies that it has not reached in time, if the live one has it, or one that can
+  /// take its place.
   ///
   /// - Parameters:
   ///   - live: the live copy when it began.
   ///   - reached: the copies that have it.
   ///   - parts: what it covers.
-  ///   - leave: called if it does, before anybody can see what the others lack: nothing must be copied to a store
+  ///   - leave: called if it does, before anybody can see what the others lack: nothing must be copied to a
+  /// store
   ///     that is not known to be late.
   /// - Returns: whether it does; if not, nothing has changed.
   func leaveCopies(
@@ -208,8 +209,9 @@ extension MapChanges {
     }
   }
 
-  /// A store has lost what was written to it last, or is late with it: of an active extent, its copy there is worth
-  /// nothing. Nor is what was copied from it meanwhile, if it is lost: it may have read as something older.
+  /// A store has lost what was written to it last, or is late with it: of an active extent, its copy there is
+  /// worth nothing. Nor is what was copied from it meanwhile, if it is lost: it may have read as something
+  /// older.
   func storeFailed(_ store: StoreID, _ extent: UInt64, of view: ExtentMapView) {
     state.withLock { state in
       let entry = view.entry(extent)
@@ -224,6 +226,35 @@ extension MapChanges {
         return
       }
       state.promote(heir, line, extent, of: view, oldLacks: view.allParts)
+    }
+  }
+
+  /// Another copy makes good for what a store fails to make durable, as long as there is another. Of an
+  /// active extent there may be none from now on: then the volume needs the store's next synchronization, if
+  /// something has been written.
+  ///
+  /// That matters once a round does without the store; whoever has one do so looks at all active extents
+  /// (`Redirector.dropCopies(in:)`). Before, the copy may be filled again, and nobody has to wait for the
+  /// store.
+  func guardLoneCopy(_ extent: UInt64, of view: ExtentMapView) {
+    let entry = view.entry(extent)
+    guard entry.isMapped, let line = view.shadows(of: extent, entry) else { return }
+    if heir(line) != nil { return }
+    // A write that has failed may have left something there as well.
+    stores.markDirty(entry.store)
+    if line.isAltered, stores.isDoneWithout(entry.store), !Canary.forgetsLoneCopies.isOut {
+      stores.markDirty(entry.store, by: view.marks)
+    }
+  }
+
+  /// Extents are to stay after all that were taken out of the activity log. Stores may have failed, or be
+  /// done without, since then: whoever said so has not found them.
+  public func remember(_ extents: [ActivityLog.ActiveExtent]) {
+    for active in extents {
+      // In this order: a store that fails from here on is told to all that are in the log.
+      activity.insert(active)
+      for store in stores.doneWithout { storeFailed(store, active.extent, of: active.view) }
+      guardLoneCopy(active.extent, of: active.view)
     }
   }
 }

@@ -190,7 +190,7 @@ extension Redirector {
       for number in 0..<copies.count where isUnfit(copies[number].store) {
         shared.changes.storeFailed(copies[number].store, extent, of: view)
       }
-      guardLoneCopy(extent, of: view)
+      shared.changes.guardLoneCopy(extent, of: view)
     } else {
       for number in 1..<max(copies.count, 1) { giveBack(copies[number], view) }
       shared.stores.markDirty(copies[0].store, by: view.marks)

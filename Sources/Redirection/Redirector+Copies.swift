@@ -190,7 +190,7 @@ extension Redirector {
       }
       // Whatever a trim has made of the extent meanwhile: it was written nowhere.
       if copies.count == 0, unsafe op.pointee.result == 0 { unsafe op.pointee.result = -StoreErrno.io }
-      guardLoneCopy(extent, of: view)
+      shared.changes.guardLoneCopy(extent, of: view)
     } else if copies.count == 1, unsafe !op.pointee.isSelfDurable {
       shared.stores.markDirty(copies[0].store, by: view.marks)
     }
@@ -210,29 +210,12 @@ extension Redirector {
       && entry.isMapped && !shared.stores.hasFailed(entry.store)
   }
 
-  /// Another copy makes good for what a store fails to make durable, as long as there is another. Of an
-  /// active extent there may be none from now on: then the volume needs the store's next synchronization, if
-  /// something has been written.
-  ///
-  /// That matters once a round does without the store; whoever has one do so looks at all active extents
-  /// (`dropCopies(in:)`). Before, the copy may be filled again, and nobody has to wait for the store.
-  func guardLoneCopy(_ extent: UInt64, of view: ExtentMapView) {
-    let entry = view.entry(extent)
-    guard entry.isMapped, let line = view.shadows(of: extent, entry) else { return }
-    if shared.changes.heir(line) != nil { return }
-    // A write that has failed may have left something there as well.
-    shared.stores.markDirty(entry.store)
-    if line.isAltered, shared.stores.isDoneWithout(entry.store), !Canary.forgetsLoneCopies.isOut {
-      shared.stores.markDirty(entry.store, by: view.marks)
-    }
-  }
-
   /// A copy can not be read: it is filled again from another, if there is one.
   func noteUnreadable(_ index: UInt32, _ extent: UInt64, _ copy: MapEntry) {
     let op = unsafe operation(index)
     let view = unsafe op.pointee.view
     shared.changes.readFailed(extent, of: view, at: copy, parts: parts(of: index))
-    guardLoneCopy(extent, of: view)
+    shared.changes.guardLoneCopy(extent, of: view)
   }
 
   /// The parts of the extent that the operation works on: what a copy lacks without it.
@@ -329,7 +312,7 @@ extension Redirector {
   func dropCopies(in store: StoreID) {
     shared.changes.activity.forEach { active in
       shared.changes.storeFailed(store, active.extent, of: active.view)
-      guardLoneCopy(active.extent, of: active.view)
+      shared.changes.guardLoneCopy(active.extent, of: active.view)
     }
   }
 }

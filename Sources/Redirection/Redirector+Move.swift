@@ -126,7 +126,7 @@ extension Redirector {
       let wasSynced = line.isSynced(number)
       shared.changes.dropShadow(number, line, extent, of: view)
       // One that was not has never made good for another.
-      if wasSynced { guardLoneCopy(extent, of: view) }
+      if wasSynced { shared.changes.guardLoneCopy(extent, of: view) }
       open(index, extent, .done)
     }
   }
@@ -136,7 +136,7 @@ extension Redirector {
   private func checkTarget(_ extent: UInt64, of view: ExtentMapView, _ target: StoreID) {
     guard shared.stores.hasFailed(target) || shared.stores.isLate(target) else { return }
     shared.changes.storeFailed(target, extent, of: view)
-    guardLoneCopy(extent, of: view)
+    shared.changes.guardLoneCopy(extent, of: view)
   }
 
   /// The extent has come to rest meanwhile.
@@ -331,8 +331,8 @@ extension Redirector {
     watch(index, Int(copy.store.rawValue), due: now + MoveState.lastPassPatience)
   }
 
-  /// A store takes too long with a transfer of the last pass: writers go on, and the move is tried again once the
-  /// store has done it.
+  /// A store takes too long with a transfer of the last pass: writers go on, and the move is tried again once
+  /// the store has done it.
   func lastPassIsOverdue(_ index: UInt32) {
     let op = unsafe operation(index)
     let (view, copy) = unsafe (op.pointee.view, op.pointee.copy)

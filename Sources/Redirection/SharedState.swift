@@ -40,8 +40,8 @@ public final class SharedState: Sendable {
     flushes = FlushCoordinator(stores: stores, changes: changes)
   }
 
-  /// Unmaps extents from the front of a range, which the catalog has forgotten and clients have left. Stores may
-  /// still have writes to do there that nobody waits for: the slots go the way of all others.
+  /// Unmaps extents from the front of a range, which the catalog has forgotten and clients have left. Stores
+  /// may still have writes to do there that nobody waits for: the slots go the way of all others.
   ///
   /// - Parameters:
   ///   - extents: where to look; what has been looked at is removed from it.

@@ -239,8 +239,8 @@ public final class StoreTable: @unchecked Sendable {
     if before.oldValue == 0 { unsafe entries[Int(store.rawValue)].lateSince.store(now, ordering: .releasing) }
   }
 
-  /// Whether the store has been late for so long, or with so much, that nobody should count on it. For a moment and
-  /// with a little, any store may be.
+  /// Whether the store has been late for so long, or with so much, that nobody should count on it. For a
+  /// moment and with a little, any store may be.
   func isStuck(_ store: StoreID, at now: UInt64) -> Bool {
     let count = unsafe entries[Int(store.rawValue)].lateCount.load(ordering: .acquiring)
     if count == 0 { return false }
@@ -252,8 +252,8 @@ public final class StoreTable: @unchecked Sendable {
 
   /// Nanoseconds for which a store may be late before it is left out.
   static let stuckAfter: UInt64 = 250_000_000
-  /// What it may be late with before it is left out, in all redirectors together: each write holds an operation and
-  /// its memory, of which others need some.
+  /// What it may be late with before it is left out, in all redirectors together: each write holds an
+  /// operation and its memory, of which others need some.
   static let stuckFromCount = 64
   static let stuckFromBytes = 32 << 20
 
@@ -275,6 +275,11 @@ public final class StoreTable: @unchecked Sendable {
   /// Whether rounds end without the store's synchronization: it is late, is to be begun again, or has failed.
   func isDoneWithout(_ store: StoreID) -> Bool {
     isSynchronizingLate(store) || isBehind(store) || hasFailed(store)
+  }
+
+  /// All such stores.
+  var doneWithout: [StoreID] {
+    (0..<end).map { StoreID(rawValue: UInt8($0)) }.filter(isDoneWithout)
   }
 
   /// Whether some store's synchronization is late.

@@ -40,4 +40,6 @@ struct PendingRequest {
   var error: NBDErrno?
   /// Cells of a read that have been answered.
   var covered: [Bool] = []
+  /// Whether its success promises anything.
+  var isPromise = true
 }

@@ -232,7 +232,7 @@ extension World {
       return
     }
     if request.command == .flush || (request.isDurable && request.command.modifies) { promiseCount += 1 }
-    if request.command == .flush { model.flushed(request.volume, issue: entry.issue) }
+    if request.command == .flush && entry.isPromise { model.flushed(request.volume, issue: entry.issue) }
     if entry.covered.contains(false) { throw BrokenPromise("a read is answered in part") }
   }
 }

@@ -5,8 +5,8 @@ import Primitives
 import Redirection
 import Shadowing
 
-/// Volumes are cut: all that lies beyond some extent is gone, while stores may still have writes to do there. They
-/// are as large as before at once, because what lay there must not come back.
+/// Volumes are cut: all that lies beyond some extent is gone, while stores may still have writes to do there.
+/// They are as large as before at once, because what lay there must not come back.
 extension World {
   /// Cuts some volume at some time.
   func planCut() {
@@ -25,6 +25,8 @@ extension World {
       let forgotten = shared.changes.activity.forget(volumes[volume].record.id, from: first)
       let connection = connect(reactor: 0, volume: volume, .structured)
       let flush = try send(ClientRequest(command: .flush, volume: volume), on: connection, instantly: true)
+      // Nobody is told: what is to be cut off may still be lost, as long as it is not.
+      connection.pending[flush]?.isPromise = false
       awaitCut("last flush", until: { [self] in outcomes[flush] != nil && !isInUse(volume) }, of: forgotten) {
         [self] in
         if outcomes[flush] == .some(nil), !life.hasFailedStore {
@@ -54,7 +56,7 @@ extension World {
   }
 
   private func endCut(_ forgotten: [ActivityLog.ActiveExtent]) {
-    for extent in forgotten { shared.changes.activity.insert(extent) }
+    shared.changes.remember(forgotten)
     excludedVolume = nil
     planCut()
   }

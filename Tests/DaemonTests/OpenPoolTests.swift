@@ -29,7 +29,7 @@ import Testing
     let configuration = Configuration(directory: pool.directory)
     return PoolControl(
       pool, mover, Scrubber(pool, mover, configuration.scrub),
-      try HealthWatcher(pool, mover, configuration.health), LoadWatcher(pool), nil,
+      try HealthWatcher(pool, mover, configuration.health), LoadWatcher(pool), nil, nil,
       configuration: configuration, listeners: [])
   }
 

@@ -12,9 +12,9 @@ import Primitives
 ///              4  since when it is known, in seconds since 1970
 ///              4  chunks; then of each its number, 4 bytes, and 256 extents: brief, long, minutes (float),
 ///                 and when it was accessed last; 4 bytes each (FadingHeat)
-struct KeptHeat: Equatable {
+struct KeptHeat {
   /// Of one volume.
-  struct Volume: Equatable {
+  struct Volume {
     var sinceSeconds: UInt32
     var heat: VolumeHeat
   }

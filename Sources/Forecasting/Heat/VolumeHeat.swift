@@ -1,5 +1,5 @@
 /// The heat of one volume's extents. Memory is taken where there were accesses: for 256 extents at a time.
-public struct VolumeHeat: Sendable, Equatable {
+public struct VolumeHeat: Sendable {
   /// What became of an access.
   public enum Count: Sendable {
     /// There was memory for it.
