@@ -147,8 +147,7 @@ extension PoolControl {
   private func deleteAlone(_ name: String) async throws(GnomonError) {
     let volume = try existing(name)
     try takeOffline(volume, "deleted")
-    var isDeleted = false
-    defer { if !isDeleted { pool.exports.add(volume) } }
+    defer { if !volume.isDeleted { pool.exports.add(volume) } }
     try await mover.exclude(volume)
     defer { mover.include(volume.id) }
     let pool = pool
@@ -158,9 +157,8 @@ extension PoolControl {
         try pool.catalog.delete(volume: volume.id)
       }
     }
-    isDeleted = true
+    volume.markDeleted()
     loads.forget(volume)
-    predictor?.forget(volume.id)
     pool.purgeInBackground()
     pool.dropInBackground(0..<volume.map.extentCount, of: volume)
     // Whoever deletes to make room finds it, unless there is very much of it.

@@ -78,7 +78,7 @@ extension PredictionLoop {
   private func meetVolumes() {
     book?.meet(view.volumes)
     // What is not on offer for a while, because it is being shrunk, stays known.
-    for id in takeDeleted() {
+    for (id, volume) in known where volume.isDeleted {
       book?.forget(id)
       known[id] = nil
       volumes[id] = nil
@@ -90,13 +90,6 @@ extension PredictionLoop {
         known[volume.id] = volume
         if fast.tier != nil { adoptShadows(of: volume) }
       }
-    }
-  }
-
-  private func takeDeleted() -> [VolumeID] {
-    shared.deleted.withLock { deleted in
-      defer { deleted = [] }
-      return deleted
     }
   }
 

@@ -1,4 +1,3 @@
-import Primitives
 import Synchronization
 
 /// What the thread that predicts and those who ask it share.
@@ -7,6 +6,4 @@ final class PredictionShared: Sendable {
   let state = Mutex(PredictionState())
   let decisions = Mutex(DecisionLog())
   let hints = Mutex(HintTable())
-  /// Volumes that were deleted since the loop looked here.
-  let deleted = Mutex<[VolumeID]>([])
 }

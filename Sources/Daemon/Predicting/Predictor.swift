@@ -59,12 +59,6 @@ final class Predictor: Sendable {
     thread.withLock { $0 }?.join()
   }
 
-  /// Forgets a volume that is deleted. One that is not on offer for a while, because it is being shrunk, is
-  /// not: its shadows stay what they are.
-  func forget(_ volume: VolumeID) {
-    shared.deleted.withLock { $0.append(volume) }
-  }
-
   /// Records of accesses that were dropped because it did not keep up.
   var droppedRecords: UInt64 { pool.reactors.reduce(0) { $0 + $1.accesses.droppedCount } }
 }
