@@ -16,7 +16,8 @@ extension Command {
     "pin= is the tier on which live copies belong, written tier0 or 0: new extents go there as long as it "
     + "has room, and elsewhere when it is full. never= names tiers that get no copies of the volume, like "
     + "tier0+tier2; a new extent goes there only when no other store takes it, rather than fail a write. "
-    + "none, the default, takes a rule back. What lies elsewhere already stays there: see 'gnomon move'."
+    + "none, the default, takes a rule back. Live copies that lie elsewhere already are moved in the next "
+    + "round of tiering: see 'gnomon plan'."
 
   private static let redundancyDetails =
     "copies= is how many copies each extent is to have, from 1 to 4, the live one included; a new extent "
