@@ -71,6 +71,7 @@ final class Daemon {
       pool.close()
       throw error
     }
+    pool.shared.fresh.onReady { [weak mover] in mover?.lookAgain() }
     mover.start()
     scrubber.start()
     watcher.start()

@@ -1,8 +1,8 @@
 public import Primitives
 import Synchronization
 
-/// Extents that were mapped a moment ago and are to have shadows: whoever makes these need not search the
-/// maps, which can be huge, to be quick.
+/// Extents that were mapped a moment ago and are to have shadows, or whose shadows have missed writes of a store that
+/// is well again: whoever makes these need not search the maps, which can be huge, to be quick.
 public final class FreshExtents: Sendable {
   /// An extent of a volume.
   public struct FreshExtent: Sendable, Equatable {
@@ -16,6 +16,7 @@ public final class FreshExtents: Sendable {
   public static let countMax = 1 << 14
 
   private let extents = Mutex<[FreshExtent]>([])
+  private let listener = Mutex<(@Sendable () -> Void)?>(nil)
 
   init() {}
 
@@ -23,6 +24,15 @@ public final class FreshExtents: Sendable {
     extents.withLock { list in
       if list.count < Self.countMax { list.append(FreshExtent(volume: volume, extent: extent)) }
     }
+  }
+
+  /// Has somebody called, on any thread, when it is time to look at what was noted.
+  public func onReady(_ body: @escaping @Sendable () -> Void) {
+    listener.withLock { $0 = body }
+  }
+
+  func tellReady() {
+    listener.withLock { $0 }?()
   }
 
   /// Takes those that were noted first.

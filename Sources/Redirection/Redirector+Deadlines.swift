@@ -207,7 +207,7 @@ extension Redirector {
   /// It has ended.
   func takeBack(_ index: UInt32, from store: StoreID) {
     writePaces[Int(store.rawValue)].endedUseless()
-    shared.stores.madeUp(store, bytes: heldBytes(index))
+    if shared.stores.madeUp(store, bytes: heldBytes(index)) { noteLacking(in: store) }
     var holder = index
     while holder != Operation.none {
       let parent = unsafe operation(holder).pointee.parent
@@ -223,6 +223,21 @@ extension Redirector {
       holder = unsafe operation(holder).pointee.parent
     }
     return unsafe operation(holder).pointee.bufferBytes
+  }
+
+  /// The store is not late any more: its copies can be filled again, and those that lack something are among the
+  /// active extents.
+  private func noteLacking(in store: StoreID) {
+    var isAny = false
+    shared.changes.activity.forEach { active in
+      let entry = active.view.entry(active.extent)
+      guard entry.isMapped, let line = active.view.shadows(of: active.extent, entry),
+        let number = line.number(in: store), line.missed(number) != 0, !line.shadow(number).isFilling
+      else { return }
+      shared.fresh.note(active.extent, of: active.view.volume)
+      isAny = true
+    }
+    if isAny { shared.fresh.tellReady() }
   }
 
   private func letGo(_ index: UInt32) {
@@ -277,7 +292,7 @@ extension Redirector {
     synchronizationPaces[Int(store.rawValue)].endedUseless()
     noteSynchronization(result, store)
     shared.stores.setSynchronizing(store, late: false)
-    shared.stores.madeUp(store)
+    if shared.stores.madeUp(store) { noteLacking(in: store) }
     // Changes that waited for the store with nobody waiting for them are committed too.
     if shared.flushes.storeReturned() { leadRound() } else { flushInBackground() }
   }

@@ -258,9 +258,12 @@ public final class StoreTable: @unchecked Sendable {
   static let stuckFromBytes = 32 << 20
 
   /// The store has done it at last.
-  func madeUp(_ store: StoreID, bytes: Int = 0) {
+  ///
+  /// - Returns: whether it was the last that there was.
+  func madeUp(_ store: StoreID, bytes: Int = 0) -> Bool {
     unsafe entries[Int(store.rawValue)].lateBytes.subtract(bytes, ordering: .relaxed)
-    unsafe entries[Int(store.rawValue)].lateCount.subtract(1, ordering: .acquiringAndReleasing)
+    let left = unsafe entries[Int(store.rawValue)].lateCount.subtract(1, ordering: .acquiringAndReleasing)
+    return left.newValue == 0
   }
 
   /// A round has ended without the store's synchronization, which goes on; or it has ended.
