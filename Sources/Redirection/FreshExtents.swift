@@ -1,8 +1,8 @@
 public import Primitives
 import Synchronization
 
-/// Extents that were mapped a moment ago and are to have shadows, or whose shadows have missed writes of a store that
-/// is well again: whoever makes these need not search the maps, which can be huge, to be quick.
+/// Extents that were mapped a moment ago and are to have shadows, or whose shadows have missed writes of a
+/// store that is well again: whoever makes these need not search the maps, which can be huge, to be quick.
 public final class FreshExtents: Sendable {
   /// An extent of a volume.
   public struct FreshExtent: Sendable, Equatable {

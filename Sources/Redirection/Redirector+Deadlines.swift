@@ -225,8 +225,8 @@ extension Redirector {
     return unsafe operation(holder).pointee.bufferBytes
   }
 
-  /// The store is not late any more: its copies can be filled again, and those that lack something are among the
-  /// active extents.
+  /// The store is not late any more: its copies can be filled again, and those that lack something are among
+  /// the active extents.
   private func noteLacking(in store: StoreID) {
     var isAny = false
     shared.changes.activity.forEach { active in
