@@ -53,6 +53,7 @@ extension Redirector {
     for store in watchedWriteStores {
       if let entry = writeDeadlines[Int(store)].first { next = min(next ?? .max, entry.due) }
     }
+    if let entry = lastPassDeadlines.first { next = min(next ?? .max, entry.due) }
     if let due = roundDue { next = min(next ?? .max, due) }
     return next
   }
@@ -62,6 +63,10 @@ extension Redirector {
     if !watchedWriteStores.isEmpty {
       for store in watchedWriteStores { checkWrites(Int(store)) }
       watchedWriteStores.removeAll { writeDeadlines[Int($0)].first == nil }
+    }
+    while let entry = lastPassDeadlines.first, !isUnderWay(entry) || now >= entry.due {
+      lastPassDeadlines.removeFirst()
+      if isUnderWay(entry) { writeIsOverdue(entry.index) }
     }
     if let due = roundDue, now >= due { leaveLateStores() }
     guard !watchedStores.isEmpty else { return }
@@ -136,14 +141,17 @@ extension Redirector {
 
   private func checkWrites(_ store: Int) {
     while let entry = writeDeadlines[store].first {
-      let op = unsafe operation(entry.index)
-      let isUnderWay =
-        unsafe op.pointee.generation == entry.generation && op.pointee.began == entry.began
-        && op.pointee.pending.count > 0
+      let isUnderWay = isUnderWay(entry)
       if isUnderWay && now < entry.due { return }
       writeDeadlines[store].removeFirst()
       if isUnderWay { writeIsOverdue(entry.index) }
     }
+  }
+
+  private func isUnderWay(_ entry: DeadlineQueue.Entry) -> Bool {
+    let op = unsafe operation(entry.index)
+    return unsafe op.pointee.generation == entry.generation && op.pointee.began == entry.began
+      && op.pointee.pending.count > 0
   }
 
   /// Goes on without the copies that have not been written yet, if one has been.

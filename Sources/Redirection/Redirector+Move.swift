@@ -328,7 +328,9 @@ extension Redirector {
     unsafe op.pointee.began = now
     unsafe op.pointee.isOverdue = false
     writePaces[Int(copy.store.rawValue)].began()
-    watch(index, Int(copy.store.rawValue), due: now + MoveState.lastPassPatience)
+    unsafe lastPassDeadlines.append(
+      DeadlineQueue.Entry(
+        index: index, generation: op.pointee.generation, began: now, due: now + MoveState.lastPassPatience))
   }
 
   /// A store takes too long with a transfer of the last pass: writers go on, and the move is tried again once

@@ -77,6 +77,8 @@ public final class Redirector {
   /// Writes to several copies, by the one that may take longest.
   var writeDeadlines = [DeadlineQueue](repeating: DeadlineQueue(), count: StoreTable.capacity)
   var watchedWriteStores: [UInt8] = []
+  /// Transfers of moves that writers wait for. Apart from writes, which are not granted as long.
+  var lastPassDeadlines = DeadlineQueue()
   /// Stores with reads that might be sent again.
   var watchedStores: [UInt8] = []
   var hedges = HedgeBudget()
