@@ -134,7 +134,9 @@ public struct CopyRules: Sendable {
     }
     // The last way out: a shadow that was left behind catches up, to take over.
     if isLive, case .failure = result,
-      let stale = copies.shadows.first(where: { !$0.isSynced && isUsable($0.store) })
+      let stale = copies.shadows.first(where: {
+        !$0.isSynced && isUsable($0.store) && !isForbidden($0.store)
+      })
     {
       return .success(move(.resync, copies, to: stale.store, reason: reason))
     }

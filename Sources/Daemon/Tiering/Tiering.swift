@@ -32,6 +32,8 @@ final class Tiering: Sendable {
   private static let saveNanoseconds: UInt64 = 600_000_000_000
   /// After a round that has made room for what did not fit into it.
   private static let soonNanoseconds: UInt64 = 5_000_000_000
+  /// For so long a round waits for slots that are on their way back; some always are where clients trim.
+  private static let settleNanoseconds: UInt64 = 10_000_000_000
 
   /// Goes on with the heat that was kept; without it, or if it makes no sense, it begins anew.
   ///
@@ -91,7 +93,10 @@ final class Tiering: Sendable {
 
   private func isDue(at now: UInt64) -> Bool {
     state.withLock { state in
-      now >= state.nextNanoseconds && state.job.map { $0.progress.endedNanoseconds != nil } ?? true
+      guard now >= state.nextNanoseconds, state.job.map({ $0.progress.endedNanoseconds != nil }) ?? true
+      else { return false }
+      // What has just been moved down frees its slots a moment later: until then they count as used.
+      return !pool.isReclaiming || now >= state.nextNanoseconds + Self.settleNanoseconds
     }
   }
 

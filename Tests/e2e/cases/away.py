@@ -99,7 +99,7 @@ def requests_without_patience_fail_at_once(case):
     client, patient = daemon.client(timeout=60), daemon.client("patient", timeout=60)
     for command, words in ((Command.READ, (0, 4 * KiB)), (Command.READ, (MiB, MiB))):
         answer, took = _timed(client, command, *words)
-        assert not answer.ok and took < 0.5, f"{answer} after {took:.1f} s"
+        assert not answer.ok and took < 1.5, f"{answer} after {took:.1f} s"
     answer, took = _timed(patient, Command.READ, 0, 4 * KiB)
     assert not answer.ok and 2 <= took <= 8, f"{answer} after {took:.1f} s"
     # What lies elsewhere is not concerned, new extents neither.

@@ -6,7 +6,7 @@ import time
 import nbdraw
 from nbdraw import Command
 from remotes import Server
-from support import EXTENT, KiB, MiB, eventually, limit, need, pattern
+from support import EXTENT, KiB, MiB, alone, eventually, limit, need, pattern
 
 EXTENTS = 48
 ON = "{ prediction: { enabled: true, fastTierShare: 50 }, scrub: { sealAfterSeconds: 0 } }"
@@ -60,6 +60,7 @@ def _shadowed(daemon):
 
 # --- what it is for
 
+@alone
 def a_hot_set_is_served_by_the_fast_tier(case):
     # So slow that a busy disk below the fast store is still faster; a read there that is late by the machine's noise
     # has others go elsewhere for a moment.
@@ -171,14 +172,16 @@ def copies_that_a_volume_wants_stay(case):
 
 # --- what clients and people say
 
+@alone
 def the_cache_command_makes_shadows(case):
     daemon = _pool(case)
     with nbdraw.connect(daemon.address, "v") as client:
         client.call(Command.CACHE, 10 * EXTENT, 4 * EXTENT)
         eventually(lambda: _shadowed(daemon) == {10, 11, 12, 13}, 10, "shadows of what was asked for")
         before = _prediction(daemon)["reads"]["fromFasterShadows"]
-        _read_hot(client, [10, 11, 12, 13], 5)
-    assert _prediction(daemon)["reads"]["fromFasterShadows"] - before >= 15
+        _read_hot(client, [10, 11, 12, 13], 60)
+    # A store that was late by a moment's noise is left alone for a while.
+    assert _prediction(daemon)["reads"]["fromFasterShadows"] - before >= 120
     why = daemon.json("why", "v", str(10 * EXTENT + 5))
     assert why["extent"]["live"] == "slow" and why["extent"]["shadows"][0]["store"] == "fast", why
     assert why["decisions"][0]["action"] == "shadow" and "CACHE" in why["decisions"][0]["reason"], why
@@ -186,7 +189,7 @@ def the_cache_command_makes_shadows(case):
 
 def hints_make_shadows_and_keep_them(case):
     daemon = _pool(case, fast=24)
-    hint = daemon.json("hint", "v", "--range", "2M+3M", "--for", "8s")
+    hint = daemon.json("hint", "v", "--range", "2M+3M", "--for", "5m")
     assert [hint] == daemon.json("hint", "list")["hints"], hint
     eventually(lambda: _shadowed(daemon) == {2, 3, 4}, 10, "shadows of what was hinted at")
     # Others come and go; what is hinted at stays.
@@ -198,6 +201,8 @@ def hints_make_shadows_and_keep_them(case):
     for extent in (2, 3, 4):
         why = daemon.json("why", "v", str(extent * EXTENT))
         assert [decision["action"] for decision in why["decisions"]] == ["shadow"], why
+    daemon.gnomon("hint", "delete", str(hint["number"]))
+    daemon.gnomon("hint", "v", "--range", "20M+1M", "--for", "1s")
     eventually(lambda: daemon.json("hint", "list")["hints"] == [], 15, "the end of the hint")
     later = daemon.json("hint", "v", "--range", "40M+1M", "--for", "1h")
     daemon.gnomon("hint", "delete", str(later["number"]))
