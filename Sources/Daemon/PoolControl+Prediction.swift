@@ -44,13 +44,16 @@ extension PoolControl {
     }
     return found.map { decision in
       DecisionInfo(
-        volume: pool.exports.volume(decision.volume)?.name ?? "\(decision.volume.rawValue)",
+        volume: volumeName(decision.volume),
         extent: decision.extent, action: decision.action.rawValue,
         store: decision.store.flatMap { pool.store($0)?.record.name }, reason: decision.reason,
         expectedRequests: decision.expectedRequests.map(Double.init), outcome: decision.outcome.words,
         microseconds: decision.microseconds, reads: decision.reads, seconds: decision.seconds)
     }
   }
+
+  /// What people call a volume; its number if it is gone.
+  func volumeName(_ id: VolumeID) -> String { pool.exports.volume(id)?.name ?? "\(id.rawValue)" }
 
   func why(volume name: String, offset: UInt64) async throws(GnomonError) -> WhyInfo {
     let volume = try existing(name)
@@ -130,7 +133,7 @@ extension PoolControl {
 
   private func info(_ hint: Hint) -> HintInfo {
     HintInfo(
-      number: hint.number, volume: pool.exports.volume(hint.volume)?.name ?? "\(hint.volume.rawValue)",
+      number: hint.number, volume: volumeName(hint.volume),
       offset: hint.range.lowerBound, length: UInt64(hint.range.count),
       startSeconds: hint.seconds.lowerBound, endSeconds: hint.seconds.upperBound)
   }

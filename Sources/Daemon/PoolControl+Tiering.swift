@@ -34,7 +34,7 @@ extension PoolControl {
     info.isMore = survey.isMore
     info.moves = survey.moves.prefix(TierPlanInfo.movesMax).map { planned in
       TierPlanInfo.Move(
-        volume: pool.exports.volume(planned.move.volume)?.name ?? "\(planned.move.volume.rawValue)",
+        volume: volumeName(planned.move.volume),
         extent: planned.move.extent, fromTier: planned.candidate.current, toTier: planned.candidate.wanted,
         store: pool.store(planned.move.target)?.record.name ?? "\(planned.move.target.rawValue)",
         expectedAccesses: Double(planned.candidate.expectedAccesses), reason: planned.move.reason)

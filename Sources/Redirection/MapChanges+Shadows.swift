@@ -157,8 +157,7 @@ extension MapChanges {
   ///   - reached: the copies that have it.
   ///   - parts: what it covers.
   ///   - leave: called if it does, before anybody can see what the others lack: nothing must be copied to a
-  /// store
-  ///     that is not known to be late.
+  ///     store that is not known to be late.
   /// - Returns: whether it does; if not, nothing has changed.
   func leaveCopies(
     _ extent: UInt64, of view: ExtentMapView, live: MapEntry, reached: CopySet, parts: UInt64,

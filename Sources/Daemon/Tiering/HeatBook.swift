@@ -116,6 +116,13 @@ final class HeatBook: Sendable {
     state.withLock { ($0.volumes.mapValues(\.entry), $0.seconds()) }
   }
 
+  /// What is known of one extent, and the time that it goes by; nil if nothing is.
+  func heat(of extent: UInt64, in volume: VolumeID) -> (heat: FadingHeat, seconds: UInt32)? {
+    state.withLock { state in
+      state.volumes[volume]?.entry.heat[extent].map { ($0, state.seconds()) }
+    }
+  }
+
   /// What is to be kept for the next time.
   var toKeep: KeptHeat {
     state.withLock { state in

@@ -13,7 +13,6 @@ final class Tiering: Sendable {
     var nextNanoseconds: UInt64
     /// As of the last round.
     var scale = VolatilityScale()
-    var complaint: String?
   }
 
   let settings: Configuration.Tiering
@@ -103,10 +102,7 @@ final class Tiering: Sendable {
   /// Looks at all extents, and what it would have moved.
   func survey() -> TierSurvey {
     let survey = TierSurvey(mover.view, book, settings)
-    state.withLock { state in
-      state.scale = survey.scale
-      state.complaint = survey.complaint
-    }
+    state.withLock { $0.scale = survey.scale }
     return survey
   }
 
@@ -138,8 +134,7 @@ final class Tiering: Sendable {
   /// The volatility score of an extent, as of the last round, and what is to be expected of it; nil if
   /// nothing is known.
   func heat(of extent: UInt64, in volume: VolumeID) -> (score: Float, expected: Float, idleSeconds: Int)? {
-    let (volumes, now) = book.now
-    guard let heat = volumes[volume]?.heat[extent], heat.lastSeconds > 0 else { return nil }
+    guard let (heat, now) = book.heat(of: extent, in: volume), heat.lastSeconds > 0 else { return nil }
     let expected = heat.expectedAccesses(within: settings.round.horizonSeconds, at: now)
     return (state.withLock { $0.scale.score(expected) }, expected, Int(heat.idleSeconds(at: now)))
   }
