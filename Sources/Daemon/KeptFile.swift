@@ -44,7 +44,9 @@ struct KeptFile {
     try Self.write(head.bytes, to: file, at: 0)
     try Self.write(content.bytes, to: file, at: UInt64(head.bytes.count))
     try file.synchronize()
+    Failpoint.keptFileDrafted.pass()
     guard unsafe rename(draft, path) == 0 else { throw SystemError("rename", path) }
+    Failpoint.keptFileReplaced.pass()
     try FileDescriptor.open(directory, O_RDONLY | O_DIRECTORY).synchronize()
   }
 

@@ -61,6 +61,31 @@ public enum Failpoint: String, CaseIterable, Sendable {
   /// A flush that another redirector led is about to be answered. What it covers is durable.
   case flushDelivered = "flush-delivered"
 
+  // MARK: Copies
+
+  /// Copies of an extent are about to differ; the catalog does not know, and nothing was written. Copies at
+  /// rest are equal.
+  case activityBegun = "activity-begun"
+  /// Copies of an extent are equal again, and the catalog has its shadows for worthless: that costs a copy.
+  case activityEnded = "activity-ended"
+  /// An extent has been given a shadow, in memory only. The shadow's slot is free.
+  case shadowPlaced = "shadow-placed"
+  /// A part of a shadow is written, not compared, and perhaps not durable. Nobody reads it.
+  case shadowWritten = "shadow-written"
+  /// A shadow lacks nothing any more, perhaps not durably. The catalog has it as lacking everything.
+  case shadowFilled = "shadow-filled"
+  /// A shadow has missed a write, which the catalog has heard of if the extent is not active.
+  case shadowMissed = "shadow-missed"
+  /// A shadow has become the live copy, in memory only. What the old one lacks has been acknowledged to
+  /// nobody, or can not be read from it.
+  case copiesExchanged = "copies-exchanged"
+  /// An extent has lost a shadow, in memory only. The catalog has it, and its slot is used for nothing else.
+  case shadowDropped = "shadow-dropped"
+  /// An extent is sealed, in memory only. The catalog has no checksum of it.
+  case extentSealed = "extent-sealed"
+  /// A write has come to a sealed extent, and waits. The catalog has the checksum, which is right.
+  case extentUnsealed = "extent-unsealed"
+
   // MARK: Slots on their way back
 
   /// Slots wait for a grace period; the catalog has forgotten them. They are free after the next start.
@@ -137,6 +162,13 @@ public enum Failpoint: String, CaseIterable, Sendable {
   case catalogDrafted = "catalog-drafted"
   /// The catalog has its name, perhaps not durably. If it has, the pool is complete.
   case catalogLinked = "catalog-linked"
+
+  // MARK: Files beside the catalog
+
+  /// What is kept beside the catalog is written under another name. Nothing needs it, old or new.
+  case keptFileDrafted = "kept-file-drafted"
+  /// It has replaced the old one, perhaps not durably.
+  case keptFileReplaced = "kept-file-replaced"
 
   // MARK: Start and stop
 

@@ -1,4 +1,5 @@
 public import ExtentMap
+import Platform
 public import Primitives
 import Synchronization
 
@@ -66,6 +67,7 @@ extension MapChanges {
       seal.seal(checksum)
       view.setSeal(extent, seal)
       state.pending.append(extent, of: view, .seal, seal.persistent)
+      Failpoint.extentSealed.pass()
       return .done
     }
   }
@@ -146,6 +148,7 @@ extension MapChanges.State {
       seal.unseal()
       view.setSeal(extent, seal)
       pending.append(extent, of: view, .seal, 0)
+      Failpoint.extentUnsealed.pass()
       if !Canary.writesBeforeUnsealing.isOut { return .pending }
     }
     if !seal.isOpen {

@@ -1,4 +1,5 @@
 public import ExtentMap
+import Platform
 import Primitives
 import Synchronization
 
@@ -28,6 +29,7 @@ extension MapChanges {
     activity.insert(ActivityLog.ActiveExtent(view: view, extent: extent))
     line.beginActivity()
     state.pending.append(extent, of: view, .activity, 1)
+    Failpoint.activityBegun.pass()
   }
 
   /// The copies are equal again, or the catalog is told what they lack: then it need not suspect them. The
@@ -42,6 +44,7 @@ extension MapChanges {
       }
       line.endActivity()
       state.pending.append(extent, of: view, .activity, 0)
+      Failpoint.activityEnded.pass()
       return true
     }
   }
@@ -57,6 +60,7 @@ extension MapChanges {
       state.pending.append(extent, of: view, .shadow(number), address.rawValue)
       state.pending.append(extent, of: view, .missed(number), view.allParts)
       view.setShadowed(extent, true)
+      Failpoint.shadowPlaced.pass()
     }
   }
 
@@ -87,6 +91,7 @@ extension MapChanges {
       line.touch()
       line.setShadow(number, ShadowEntry(rawValue: entry.address.rawValue))
       state.pending.append(extent, of: view, .missed(number), line.missed(number))
+      Failpoint.shadowFilled.pass()
     }
   }
 
@@ -269,6 +274,7 @@ extension MapChanges.State {
       line.addMissed(number, parts)
       // Of an active extent the catalog suspects every shadow anyway.
       if !line.isActive { pending.append(extent, of: view, .missed(number), line.missed(number)) }
+      Failpoint.shadowMissed.pass()
     }
   }
 
@@ -285,6 +291,7 @@ extension MapChanges.State {
     pending.append(extent, of: view, .live, new.rawValue)
     pending.append(extent, of: view, .shadow(number), old.rawValue)
     pending.append(extent, of: view, .missed(number), parts)
+    Failpoint.copiesExchanged.pass()
   }
 
   mutating func dropShadow(
@@ -297,5 +304,6 @@ extension MapChanges.State {
     pending.append(extent, of: view, .shadow(number), 0)
     pending.append(extent, of: view, .missed(number), 0)
     pending.retire(shadow.address, of: view)
+    Failpoint.shadowDropped.pass()
   }
 }

@@ -301,6 +301,7 @@ extension Redirector {
         .write, for: index, length: bytes, offset: op.pointee.slotOffset + start, buffer: op.pointee.buffer)
     case .writing:
       shared.stores.markDirty(target)
+      Failpoint.shadowWritten.pass()
       unsafe op.pointee.move.phase = .verifying
       watchLastPass(index)
       unsafe emit(

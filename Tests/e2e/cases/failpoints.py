@@ -1,7 +1,7 @@
 """The daemon dies at each step on the way to durability, and everything that was promised is there afterwards.
 
-The binary itself lists its failpoints and how often a workload passes each (`GNOMON_FAILPOINT=survey`); one that the
-workload never reaches is a failure, as nothing would be known about it.
+The binary itself lists its failpoints and how often a workload passes each (`GNOMON_FAILPOINT=survey`); one that no
+workload reaches is a failure, as nothing would be known about it.
 """
 import os
 import random
@@ -9,7 +9,7 @@ import re
 import signal
 
 from support import each, limit, need_debug_binary, slow
-from workload import Died, Pool, Workload
+from workload import CopiesWorkload, Died, Pool, Workload
 
 SHARDS = 4
 
@@ -18,13 +18,12 @@ def _passes(text):
     return {name: int(count) for name, count in re.findall(r"^failpoint (\S+) (\d+)$", text, re.M)}
 
 
-def _survey(case):
+def _survey(case, kind):
     """-> {step: (passes while a pool is made, passes while it is served)}"""
     daemon = _daemon(case, GNOMON_FAILPOINT="survey")
     created = _passes(case.run(*daemon.create_command(), env=daemon.env, status=None).stderr)
     daemon.start()
-    workload = Workload(case, daemon, case.seed)
-    workload.run()
+    kind(case, daemon, case.seed).run()
     served = _passes(daemon.log())
     daemon.process = None
     daemon.check()
@@ -59,12 +58,12 @@ def _die_while_creating(case, name, count):
     daemon.stop()
 
 
-def _die_while_serving(case, name, count, seed):
+def _die_while_serving(case, kind, name, count, seed):
     """-> whether it died at all."""
     daemon = _daemon(case)
     daemon.create()
     daemon.env = {"GNOMON_FAILPOINT": f"{name}:{count}"}
-    workload = Workload(case, daemon, seed)
+    workload = kind(case, daemon, seed)
     died = False
     try:
         daemon.start()
@@ -89,14 +88,16 @@ def _die_while_serving(case, name, count, seed):
 
 def _die_everywhere(case, shard, rounds):
     need_debug_binary()
-    survey = _survey(case)
-    case.note("\n".join(f"{name}: {created} + {served} passes" for name, (created, served) in survey.items()))
-    unreached = [name for name, passes in survey.items() if not any(passes)]
-    assert not unreached, f"the workload never reaches {', '.join(unreached)}"
+    surveys = {kind: _survey(case, kind) for kind in (Workload, CopiesWorkload)}
+    unreached = [name for name in surveys[Workload] if not any(any(survey[name]) for survey in surveys.values())]
+    assert not unreached, f"no workload ever reaches {', '.join(unreached)}"
     deaths = 0
-    for number, (name, (created, served)) in enumerate(survey.items()):
+    for number, name in enumerate(surveys[Workload]):
         if number % SHARDS != shard:
             continue
+        kind = next(kind for kind, survey in surveys.items() if any(survey[name]))
+        created, served = surveys[kind][name]
+        case.note(f"=== {name}: {created} + {served} passes of {kind.__name__}")
         for turn in range(rounds):
             chance = random.Random(f"{case.seed} {name} {turn}")
             if created:
@@ -108,10 +109,10 @@ def _die_everywhere(case, shard, rounds):
                 # Few passes are those of single commands, always as many; many depend on the time.
                 count = chance.randint(1, served if served <= 3 else served // 2)
                 case.note(f"--- {name}:{count} of {served} while serving")
-                if not _die_while_serving(case, name, count, chance.getrandbits(32)):
-                    assert _die_while_serving(case, name, 1, chance.getrandbits(32)), f"{name} was not reached"
+                if not _die_while_serving(case, kind, name, count, chance.getrandbits(32)):
+                    assert _die_while_serving(case, kind, name, 1, chance.getrandbits(32)), f"{name} was not reached"
                 deaths += 1
-    case.note(f"{deaths} deaths at {len(survey)} failpoints in all")
+    case.note(f"{deaths} deaths at {len(surveys[Workload])} failpoints in all")
 
 
 @limit(300)
