@@ -63,11 +63,16 @@ class PromisedVolume(verifier.Volume):
                 allowed = frozenset().union(*self.history[block][promised[block]:issued[block] + 1])
                 if value not in allowed:
                     raise BrokenPromise(f"{when}: block {block} of {self.name} shows generation {value}, "
-                                        f"possible are {sorted(allowed)}")
+                                        f"possible are {sorted(allowed)}", (self, block))
 
 
 class BrokenPromise(AssertionError):
     """Something is not there that was promised."""
+
+    def __init__(self, text, block=None):
+        """`block` is the volume and the number of the block that shows it."""
+        super().__init__(text)
+        self.block = block
 
 
 class Manager(threading.Thread):
@@ -184,6 +189,7 @@ def load(case, pool, cache, marks, canary):
     record.mark()
     case.note(f"acknowledged: {[load.counts for load in loads]}, {len(manager.added)} made, "
               f"{len(manager.deleted)} deleted")
+    case.note("\n".join(line for line in daemon.log().splitlines() if " info " not in line))
     return record, daemon
 
 
@@ -209,6 +215,8 @@ def cut(case, daemon, kind, record, points, stops):
             # A pool that does not open, a check that finds damage, a block that is torn: promises, all of them.
             broken = error if isinstance(error, BrokenPromise) else BrokenPromise(f"{when}: {error}")
             case.note(str(broken))
+            if broken.block:
+                tell(case, log, *broken.block)
             first = first or broken
         finally:
             put_away(case, daemon)
@@ -217,6 +225,18 @@ def cut(case, daemon, kind, record, points, stops):
     os.close(device)
     log.close()
     return first
+
+
+def tell(case, log, volume, block):
+    """What the log has of a block: whether a write to it is missing there, or was undone by a later one."""
+    for position, entry in enumerate(log.entries):
+        if entry.flags & writelog.DISCARD or entry.flags & writelog.MARK:
+            continue
+        data = log.data(entry)
+        for at in range(0, len(data), verifier.BLOCK):
+            whose = verifier.block_of(data[at:at + verifier.BLOCK])
+            if whose and whose[:2] == (volume.number, block):
+                case.note(f"entry {position}, flags {entry.flags}: generation {whose[2]} at {entry.offset + at}")
 
 
 def choose(log, marks, points, chance):

@@ -29,6 +29,12 @@ def stamped(volume, block, generation):
 ZEROS = bytes(BLOCK)
 
 
+def block_of(data):
+    """-> (volume, block, generation) of whatever block this was written to; None if it was none."""
+    magic, volume, block, mixed = STAMP.unpack_from(data)
+    return (volume, block, mixed // 8) if magic == MAGIC else None
+
+
 def value_of(volume, block, data):
     """The generation that a block shows, 0 for zeros; raises when it is torn or not this block's."""
     if data == ZEROS:

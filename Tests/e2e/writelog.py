@@ -63,6 +63,9 @@ class Log:
         """-> {text: position}"""
         return {entry.mark: position for position, entry in enumerate(self.entries) if entry.mark is not None}
 
+    def data(self, entry):
+        return os.pread(self.fd, entry.length, entry.place)
+
     def replay(self, device, start, end):
         """Applies the entries from `start` up to before `end`."""
         for entry in self.entries[start:end]:
@@ -73,7 +76,7 @@ class Log:
         if entry.flags & DISCARD:
             os.pwrite(device, bytes(entry.length), entry.offset)
         elif entry.length:
-            os.pwrite(device, os.pread(self.fd, entry.length, entry.place), entry.offset)
+            os.pwrite(device, self.data(entry), entry.offset)
 
     def replay_some(self, device, start, end, chance):
         """Applies a random part of what a disk's cache held: any pieces of the writes, but all of those with FUA.

@@ -8,7 +8,7 @@ import random
 import re
 import signal
 
-from support import each, limit, need_debug_binary, slow
+from support import SANITIZER, each, limit, need_debug_binary, slow
 from workload import CopiesWorkload, Died, Pool, Workload
 
 SHARDS = 4
@@ -90,10 +90,11 @@ def _die_everywhere(case, shard, rounds):
     need_debug_binary()
     surveys = {kind: _survey(case, kind) for kind in (Workload, CopiesWorkload)}
     unreached = [name for name in surveys[Workload] if not any(any(survey[name]) for survey in surveys.values())]
-    assert not unreached, f"no workload ever reaches {', '.join(unreached)}"
+    # A sanitized daemon is so slow that it commits little at a time, and some steps are for much.
+    assert SANITIZER or not unreached, f"no workload ever reaches {', '.join(unreached)}"
     deaths = 0
     for number, name in enumerate(surveys[Workload]):
-        if number % SHARDS != shard:
+        if number % SHARDS != shard or name in unreached:
             continue
         kind = next(kind for kind, survey in surveys.items() if any(survey[name]))
         created, served = surveys[kind][name]
