@@ -38,8 +38,14 @@ public final class FreshExtents: Sendable {
   /// Takes those that were noted first.
   public func take(_ countMax: Int) -> [FreshExtent] {
     extents.withLock { list in
-      let first = Array(list.prefix(countMax))
-      list.removeFirst(first.count)
+      // What is returned shares no memory with the list, which others append to.
+      var first: [FreshExtent] = []
+      if list.count <= countMax {
+        swap(&first, &list)
+      } else {
+        first = Array(list.prefix(countMax))
+        list.removeFirst(countMax)
+      }
       return first
     }
   }

@@ -196,12 +196,14 @@ def load(case, pool, cache, marks, canary):
 def cut(case, daemon, kind, record, points, stops):
     """-> the first broken promise, or None."""
     log = writelog.Log(LOG)
+    log.leave_out_overtaken(verifier.stamp_of)
     marks = {int(text.removeprefix("mark-")): position for text, position in log.marks().items()
              if text.startswith("mark-")}  # the kernel sets one of its own at the end
     assert len(marks) == len(record.promised), f"{len(marks)} marks in the log, {len(record.promised)} were set"
     moments = choose(log, marks, points, random.Random(case.seed))
     case.note(f"{len(log.entries)} entries, {sum(entry.is_barrier for entry in log.entries)} flushes and FUA writes, "
-              f"{len(marks)} marks, {len(moments)} moments")
+              f"{len(marks)} marks, {len(moments)} moments, "
+              f"{sum(len(entry.overtaken) for entry in log.entries)} pieces overtaken")
     device = os.open(REPLAYED, os.O_RDWR)
     done, first = 0, None
     for position, end, number, seed in moments:
@@ -230,13 +232,10 @@ def cut(case, daemon, kind, record, points, stops):
 def tell(case, log, volume, block):
     """What the log has of a block: whether a write to it is missing there, or was undone by a later one."""
     for position, entry in enumerate(log.entries):
-        if entry.flags & writelog.DISCARD or entry.flags & writelog.MARK:
-            continue
-        data = log.data(entry)
-        for at in range(0, len(data), verifier.BLOCK):
-            whose = verifier.block_of(data[at:at + verifier.BLOCK])
-            if whose and whose[:2] == (volume.number, block):
-                case.note(f"entry {position}, flags {entry.flags}: generation {whose[2]} at {entry.offset + at}")
+        for at, data in log.pieces(entry):
+            whose, generation = verifier.stamp_of(data) or (None, 0)
+            if whose == (volume.number, block):
+                case.note(f"entry {position}, flags {entry.flags}: generation {generation} at {entry.offset + at}")
 
 
 def choose(log, marks, points, chance):

@@ -29,10 +29,10 @@ def stamped(volume, block, generation):
 ZEROS = bytes(BLOCK)
 
 
-def block_of(data):
-    """-> (volume, block, generation) of whatever block this was written to; None if it was none."""
+def stamp_of(data):
+    """-> ((volume, block), generation) of whatever block this was written to; None if it was none."""
     magic, volume, block, mixed = STAMP.unpack_from(data)
-    return (volume, block, mixed // 8) if magic == MAGIC else None
+    return ((volume, block), mixed // 8) if magic == MAGIC else None
 
 
 def value_of(volume, block, data):

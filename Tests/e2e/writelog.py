@@ -3,7 +3,8 @@
 The kernel's module logs every write to a device with its data, in the order in which the writes became durable: a
 write that no flush covered yet is not in the log, and enters it in front of the flush that covers it; a write
 with FUA enters it when it is complete. So a device to which the log was replayed up to some entry is what a disk
-would hold that loses its whole cache at that moment.
+would hold that loses its whole cache at that moment, but for writes that one with FUA has overtaken
+(`Log.leave_out_overtaken`).
 
 The format is that of drivers/md/dm-log-writes.c: a superblock, then entries of one sector each, an entry's data
 behind it; a mark's text is in the entry's own sector.
@@ -37,6 +38,7 @@ class Entry:
     def __init__(self, offset, length, flags, place, mark):
         """`offset` and `length` are the range on the device, `place` is where in the log its data is."""
         self.offset, self.length, self.flags, self.place, self.mark = offset, length, flags, place, mark
+        self.overtaken = set()  # where in it pieces begin that are not to be replayed
 
     @property
     def is_barrier(self):
@@ -66,6 +68,27 @@ class Log:
     def data(self, entry):
         return os.pread(self.fd, entry.length, entry.place)
 
+    def pieces(self, entry):
+        """-> (where in the entry, data)"""
+        data = b"" if entry.flags & (DISCARD | MARK) else self.data(entry)
+        return [(at, data[at:at + PIECE]) for at in range(0, len(data), PIECE) if at not in entry.overtaken]
+
+    def leave_out_overtaken(self, stamp):
+        """A write with FUA enters the log when it is complete, but one before it that no flush has covered yet only
+        with that flush: replayed in the log's order, it would undo the other. So it is left out. `stamp` tells of a
+        piece what it belongs to and how new it is, or None."""
+        durable = {}  # offset -> stamp of what a write with FUA has left there
+        for entry in self.entries:
+            for at, data in self.pieces(entry):
+                offset, mine = entry.offset + at, stamp(data)
+                whose, age = durable.get(offset, (None, 0))
+                if entry.flags & FUA and mine:
+                    durable[offset] = mine
+                elif mine and mine[0] == whose and mine[1] < age:
+                    entry.overtaken.add(at)
+                else:
+                    durable.pop(offset, None)
+
     def replay(self, device, start, end):
         """Applies the entries from `start` up to before `end`."""
         for entry in self.entries[start:end]:
@@ -75,8 +98,8 @@ class Log:
     def apply(self, device, entry):
         if entry.flags & DISCARD:
             os.pwrite(device, bytes(entry.length), entry.offset)
-        elif entry.length:
-            os.pwrite(device, self.data(entry), entry.offset)
+        for at, data in self.pieces(entry):
+            os.pwrite(device, data, entry.offset + at)
 
     def replay_some(self, device, start, end, chance):
         """Applies a random part of what a disk's cache held: any pieces of the writes, but all of those with FUA.
@@ -85,10 +108,9 @@ class Log:
             if entry.flags & (FUA | DISCARD):
                 self.apply(device, entry)
                 continue
-            for at in range(0, entry.length, PIECE):
+            for at, data in self.pieces(entry):
                 if chance.random() < 0.5:
-                    piece = os.pread(self.fd, min(PIECE, entry.length - at), entry.place + at)
-                    os.pwrite(device, piece, entry.offset + at)
+                    os.pwrite(device, data, entry.offset + at)
         os.fsync(device)
 
     def close(self):
