@@ -272,9 +272,10 @@ class CopiesWorkload(Workload):
         self.command("volume", "set", "one", "--copies", "2", "--protection", "async")
         self.command("volume", "set", "two", "--copies", "2")
         self.protected("two")
-        self.job("move", "two", "all", "--to", "bulk", "--keep")
+        self.job("move", "two", "all", "--to", "bulk")
         self.command("volume", "set", "two", "--copies", "1")
-        self.job("shadow", "drop", "two", "0-40", "--from", "bulk")
+        for store in ("fast", "memory"):
+            self.job("shadow", "drop", "two", "0-60", "--from", store)
 
     def job(self, *words):
         """Some extents may be left out: on a busy machine a store is late now and then, and its copies with it."""
