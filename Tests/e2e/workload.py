@@ -10,7 +10,6 @@ import random
 import shutil
 import subprocess
 import tempfile
-import time
 
 import nbdraw
 import verifier
@@ -280,7 +279,7 @@ class CopiesWorkload(Workload):
     def job(self, *words):
         """Some extents may be left out: on a busy machine a store is late now and then, and its copies with it."""
         job = self.ask(*words)["number"]
-        eventually(lambda: self.state(job) not in ("waiting", "running"), 60, f"the end of {' '.join(words)}")
+        eventually(lambda: self.state(job) in ("done", "cancelled"), 60, f"the end of {' '.join(words)}")
 
     def state(self, job):
         return next(each["state"] for each in self.ask("jobs")["jobs"] if each["number"] == job)
@@ -292,5 +291,6 @@ class CopiesWorkload(Workload):
         self.protected("one")
         eventually(lambda: self.ask("scrub")["sealedBytes"] >= SIZE, 30, "seals")
         self.begin_load()
-        time.sleep(0.3)
+        again = self.loads[-4:]
+        eventually(lambda: not all(load.is_alive() and load.counts["write"] < 100 for load in again), 30, "writes")
         self.end_load()
