@@ -38,7 +38,10 @@ extension Reactor {
   private func leave(_ remote: RemoteStore, _ why: String) {
     remote.connector?.stop()
     remote.connector = nil
-    if remote.socket >= 0 { breakOff(remote, why) } else { remoteClosed(remote) }
+    guard remote.socket >= 0 else { return remoteClosed(remote) }
+    // Whatever is still received or sent over one that was given up.
+    if remote.isClosing { _ = shutdown(remote.socket, Int32(SHUT_RDWR)) }
+    breakOff(remote, why)
   }
 
   /// Ends all connections: the reactor is about to end.
@@ -214,37 +217,75 @@ extension Reactor {
     remote.session.refuseWaiting()
   }
 
-  /// Gives a connection up. What had no answer is sent again over the next one.
+  /// The connection is of no use any more: it has ended, or what comes over it makes no sense. What had no
+  /// answer is sent again over the next one.
   func breakOff(_ remote: RemoteStore, _ why: String) {
     guard remote.isConnected else { return }
-    remote.isClosing = true
-    if !remote.isLeaving {
-      noteStatus(remote, remote.isFenced ? .refused : .reconnecting, error: why, isBreak: true)
-      remoteLog.warning(
-        "the connection of a remote store is broken",
-        ["store": remote.store.record.name, "uri": remote.store.record.path, "cause": why])
-    }
+    giveUp(remote, why)
     _ = shutdown(remote.socket, Int32(SHUT_RDWR))
     closeRemoteIfDone(remote)
   }
 
-  /// Closes a broken connection when the kernel has let go of it.
+  /// Gives up a connection that may still be good for answers.
+  func windUp(_ remote: RemoteStore, _ why: String) {
+    guard remote.isConnected else { return }
+    giveUp(remote, why)
+    remote.isWoundUp = true
+    let unused = Self.token(.cancel, 0)
+    if remote.isSending { ring.cancel(remoteToken(.remoteSend, remote), token: unused) }
+    if remote.isReceiving { ring.cancel(remoteToken(.remoteReceive, remote), token: unused) }
+    closeRemoteIfDone(remote)
+  }
+
+  private func giveUp(_ remote: RemoteStore, _ why: String) {
+    remote.isClosing = true
+    guard !remote.isLeaving else { return }
+    noteStatus(remote, remote.isFenced ? .refused : .reconnecting, error: why, isBreak: true)
+    remoteLog.warning(
+      "the connection of a remote store is broken",
+      ["store": remote.store.record.name, "uri": remote.store.record.path, "cause": why])
+  }
+
+  /// Goes on with a connection that is given up when the kernel has let go of it: it is closed, or kept for
+  /// the answers that are owed.
   func closeRemoteIfDone(_ remote: RemoteStore) {
     guard remote.isClosing, !remote.isSending, !remote.isReceiving else { return }
+    if remote.owed == nil { takeRequestsBack(remote) }
+    if let owed = remote.owed, !owed.isSettled {
+      if remote.isWoundUp && !remote.isLeaving { return receiveOwed(remote) }
+      remote.session.doubt(owed, at: redirector.now)
+    }
     close(remote.socket)
     remote.socket = -1
     remote.isClosing = false
-    remote.beingSent.removeAll(keepingCapacity: true)
-    remote.session.disconnected()
-    _ = remote.session.expire(at: tickNanoseconds)
-    if remote.refusal != nil { remote.session.refuseWaiting() }
-    hasRemoteWork = true
+    remote.owed = nil
     if remote.isLeaving { return remoteClosed(remote) }
     if MonotonicClock.nanoseconds() - remote.connectedNanoseconds >= RemoteStore.goodNanoseconds {
       remote.backoff.reset()
     }
     connect(remote)
   }
+
+  /// The requests of a connection wait for the next one, or end.
+  private func takeRequestsBack(_ remote: RemoteStore) {
+    remote.beingSent.removeAll(keepingCapacity: true)
+    let hasPayload = remote.payloadRequest != RemoteRequest.none
+    remote.owed = remote.session.disconnected(
+      payloadLeft: hasPayload ? remote.payloadTotal - remote.payloadDone : 0)
+    remote.payloadRequest = RemoteRequest.none
+    _ = remote.session.expire(at: tickNanoseconds)
+    if remote.refusal != nil { remote.session.refuseWaiting() }
+    hasRemoteWork = true
+    guard remote.isWoundUp else { return }
+    // A message that is not complete is never answered: the server is to see that nothing follows.
+    if remote.isCutOff { _ = shutdown(remote.socket, Int32(SHUT_WR)) }
+    takeOwed(remote, remote.inputStart..<remote.inputEnd)
+  }
+
+  private static let stillOwes = GnomonError(
+    .unavailable, "the server still has requests of a connection that was given up",
+    cause: "it has not answered them, so it may carry them out over what would be written now",
+    remedy: "if it hangs for good, end it: the store is connected to again when the connection has ended")
 
   private func remoteClosed(_ remote: RemoteStore) {
     remote.session.refuseWaiting()
@@ -258,12 +299,17 @@ extension Reactor {
 
   // MARK: Time
 
+  /// When changes that a broken connection holds up can be sent.
+  var nextResumption: UInt64? { remoteIDs.lazy.compactMap { self.remotes[$0]?.session.resumption }.min() }
+
   /// Once a second: deadlines and the claim.
   func remotesTicked() {
     for index in remoteIDs {
       guard let remote = remotes[index] else { continue }
       if remote.session.expire(at: tickNanoseconds) {
-        breakOff(remote, "no answer for \(limits.remoteHoldSeconds) s")
+        windUp(remote, "no answer for \(limits.remoteHoldSeconds) s")
+      } else if remote.owed != nil {
+        connectionFailed(remote, Self.stillOwes)
       }
       if remote.socket < 0 && remote.connector == nil { connect(remote) }
       if remote.session.isIdle { remote.session.trimMemory() }

@@ -23,7 +23,7 @@ extension Reactor {
     remote.outgoing.removeAll()
     var header = unsafe remote.headers
     while remote.beingSent.count < RemoteStore.requestsPerSend,
-      let (index, cookie) = remote.session.nextToSend(deadline: remoteDeadline)
+      let (index, cookie) = remote.session.nextToSend(at: redirector.now, deadline: remoteDeadline)
     {
       let request = unsafe remote.session.slots + Int(index)
       let bytes = unsafe Self.header(of: request, cookie: cookie).encode(into: header, isExtended: false)
@@ -64,7 +64,11 @@ extension Reactor {
   func remoteSent(_ value: UInt64, _ result: Int32) {
     guard let remote = remote(of: value) else { return }
     remote.isSending = false
-    if remote.isClosing { return closeRemoteIfDone(remote) }
+    if remote.isClosing {
+      remote.outgoing.advance(by: max(0, Int(result)))
+      if remote.outgoing.count > 0 { remote.isCutOff = true }
+      return closeRemoteIfDone(remote)
+    }
     if result < 0 && result != -EINTR && result != -EAGAIN {
       return breakOff(remote, SystemError.text(of: -result))
     }
@@ -107,11 +111,22 @@ extension Reactor {
   func remoteReceived(_ value: UInt64, _ result: Int32) {
     guard let remote = remote(of: value) else { return }
     remote.isReceiving = false
-    if remote.isClosing { return closeRemoteIfDone(remote) }
+    if remote.isClosing {
+      receivedLast(remote, result)
+      return closeRemoteIfDone(remote)
+    }
     if result <= 0 && result != -EINTR && result != -EAGAIN {
       return breakOff(remote, result == 0 ? "the server has closed it" : SystemError.text(of: -result))
     }
-    var count = max(0, Int(result))
+    takeInput(remote, max(0, Int(result)))
+    while parseReply(remote) {}
+    hasRemoteWork = true
+    armRemoteReceive(remote)
+  }
+
+  /// So many bytes have arrived where `armRemoteReceive` wanted them.
+  private func takeInput(_ remote: RemoteStore, _ count: Int) {
+    var count = count
     if remote.receivesPayload {
       let direct = min(count, remote.payloadTotal - remote.payloadDone)
       remote.payloadDone += direct
@@ -119,9 +134,6 @@ extension Reactor {
       endPayload(remote)
     }
     remote.inputEnd += count
-    while parseReply(remote) {}
-    hasRemoteWork = true
-    armRemoteReceive(remote)
   }
 
   /// Takes one reply, or a part of its data, out of the input; false if more is needed, or nothing.
@@ -149,7 +161,7 @@ extension Reactor {
       remote.payloadDone = 0
       remote.payloadTotal = bytes
     case .ended: remote.payloadTotal = 0
-    case .farewell: breakOff(remote, "the server is shutting down")
+    case .farewell: windUp(remote, "the server is shutting down")
     case .stray: breakOff(remote, "the server answered what it was not asked")
     }
     return true
@@ -164,10 +176,37 @@ extension Reactor {
     return true
   }
 
+  // MARK: After the connection was given up
+
+  /// What was under way when the connection was given up, or is owed since, has been received.
+  private func receivedLast(_ remote: RemoteStore, _ result: Int32) {
+    switch result {
+    case -ECANCELED, -EINTR, -EAGAIN: break
+    case ...0: remote.isWoundUp = false
+    default:
+      if remote.owed == nil { takeInput(remote, Int(result)) } else { takeOwed(remote, 0..<Int(result)) }
+    }
+  }
+
+  /// Waits for more of what the server owes. It is not sent anything.
+  func receiveOwed(_ remote: RemoteStore) {
+    remote.isReceiving = true
+    unsafe ring.receive(
+      socket: remote.socket, into: remote.input, count: RemoteStore.inputBytes,
+      token: remoteToken(.remoteReceive, remote))
+  }
+
+  /// Takes input that comes after the connection was given up.
+  func takeOwed(_ remote: RemoteStore, _ bytes: Range<Int>) {
+    let input = unsafe UnsafeRawBufferPointer(start: remote.input + bytes.lowerBound, count: bytes.count)
+    // Nothing can be learned from a server that talks nonsense.
+    if unsafe remote.owed?.take(input) == false { remote.isWoundUp = false }
+  }
+
   // MARK: Tokens
 
   /// The store's number, and the connection's above it: a late completion must not be taken for another's.
-  private func remoteToken(_ kind: TokenKind, _ remote: RemoteStore) -> UInt64 {
+  func remoteToken(_ kind: TokenKind, _ remote: RemoteStore) -> UInt64 {
     Self.token(kind, remote.generation << 8 | UInt64(remote.store.record.id.rawValue))
   }
 

@@ -161,7 +161,7 @@ final class Reactor {
     guard !redirector.isRetryDue, !hasRemoteWork, copies.isEmpty else {
       return try ring.submit(waiting: false)
     }
-    if let deadline = redirector.nextDeadline {
+    if let deadline = nextDeadline {
       guard isAlarmSet || setAlarm(deadline) else { return try ring.submit(waiting: false) }
       return try ring.submit(waiting: true)
     }
@@ -175,6 +175,15 @@ final class Reactor {
     busyPolling.waited(MonotonicClock.nanoseconds() - start)
   }
 
+  /// When something is to be done although nothing has happened; nil if nothing is.
+  private var nextDeadline: UInt64? {
+    // What could not be sent although it was time waits for something else, which will tell.
+    guard !remoteIDs.isEmpty, let resumption = nextResumption, resumption > redirector.now else {
+      return redirector.nextDeadline
+    }
+    return min(redirector.nextDeadline ?? .max, resumption)
+  }
+
   private func poll(from start: UInt64) throws(SystemError) -> Bool {
     guard busyPolling.window > 0 else { return false }
     return try ring.submit(pollingUntil: start + busyPolling.window)
@@ -183,7 +192,7 @@ final class Reactor {
   // MARK: Completions
 
   enum TokenKind: UInt8 {
-    case storage, transfer, receive, send, accept, event, tick, alarm, remoteReceive, remoteSend
+    case storage, transfer, receive, send, accept, event, tick, alarm, remoteReceive, remoteSend, cancel
   }
 
   static func token(_ kind: TokenKind, _ value: UInt64) -> UInt64 {
@@ -214,6 +223,8 @@ final class Reactor {
       tickNanoseconds = MonotonicClock.nanoseconds()
       ticked()
     case .alarm: isAlarmSet = false
+    // What was cancelled tells by itself.
+    case .cancel: break
     case nil: preconditionFailure("a completion that nothing was queued for")
     }
   }

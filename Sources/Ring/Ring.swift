@@ -150,6 +150,14 @@ public struct Ring: ~Copyable {
     unsafe finish(sqe, token, flags: 0)
   }
 
+  /// Has the operation that was queued with `operation` end soon: with -ECANCELED, or with what it has come
+  /// to. This completes by itself too.
+  public func cancel(_ operation: UInt64, token: UInt64) {
+    let sqe = unsafe entry()
+    unsafe io_uring_prep_cancel64(sqe, operation, 0)
+    unsafe finish(sqe, token, flags: 0)
+  }
+
   // MARK: Waking and waiting
 
   /// Reads an eventfd: completes when somebody signals it.

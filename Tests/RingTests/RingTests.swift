@@ -103,6 +103,25 @@ import Testing
     #expect(TimeInterval(milliseconds: 1500).nanoseconds == 500_000_000)
   }
 
+  @Test func whatWaitsIsCancelled() throws {
+    var fixture = try Fixture()
+    var sockets: (Int32, Int32) = (0, 0)
+    let made = unsafe withUnsafeMutableBytes(of: &sockets) { bytes in
+      unsafe socketpair(
+        AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, bytes.bindMemory(to: Int32.self).baseAddress)
+    }
+    #expect(made == 0)
+    defer {
+      close(sockets.0)
+      close(sockets.1)
+    }
+    unsafe fixture.ring.receive(socket: sockets.0, into: fixture.memory.base, count: 16, token: 1)
+    fixture.ring.cancel(1, token: 2)
+    #expect(try fixture.wait(2) == [1: -ECANCELED, 2: 0])
+    fixture.ring.cancel(1, token: 3)
+    #expect(try fixture.wait(1) == [3: -ENOENT])
+  }
+
   @Test func pollingEndsWithACompletionOrAtTheDeadline() throws {
     var fixture = try Fixture()
     #expect(try !fixture.ring.submit(pollingUntil: MonotonicClock.nanoseconds() + 1_000_000))

@@ -120,6 +120,8 @@ class Wire:
         self.path = case.path(f"wire{server.number}.sock")
         self.lock = threading.Lock()
         self.pairs = []
+        self.gates = {}       # by client: what it says passes only while this is set
+        self.held = 0         # bytes of clients that wait at a gate
         self.garble = None    # a function of bytes from the server, or None
         self.delay = 0.0      # seconds that whatever the server says takes longer
         self.is_open = True   # takes connections
@@ -146,18 +148,27 @@ class Wire:
             with self.lock:
                 self.pairs.append((client, far))
                 self.connections += 1
-            threading.Thread(target=self._pump, args=(client, far), daemon=True).start()
+                gate = self.gates[client] = threading.Event()
+                gate.set()
+            threading.Thread(target=self._pump, args=(client, far, gate), daemon=True).start()
             held = queue.SimpleQueue()
             threading.Thread(target=self._hold, args=(far, held), daemon=True).start()
             threading.Thread(target=self._release, args=(held, far, client), daemon=True).start()
 
-    def _pump(self, source, target):
+    def _pump(self, source, target, gate):
+        is_late = False
         try:
             while data := source.recv(1 << 16):
+                if not gate.is_set():
+                    self.held += len(data)
+                    is_late = True
+                    gate.wait()
                 target.sendall(data)
         except OSError:
             pass
-        self._close(source, target)
+        # Who was held up may have gone meanwhile; the server still does what it was asked for.
+        if not is_late:
+            self._close(source, target)
 
     def _hold(self, source, held):
         """Takes what the server says, and notes when it is due: all of it is late, but as much as before is under way."""
@@ -195,6 +206,23 @@ class Wire:
             pairs, self.pairs = self.pairs, []
         for pair in pairs:
             self._close(*pair)
+
+    def hold(self):
+        """What clients say over the connections of now does not reach the server until `let_go`."""
+        with self.lock:
+            for gate in self.gates.values():
+                gate.clear()
+
+    def let_go(self):
+        with self.lock:
+            for gate in self.gates.values():
+                gate.set()
+
+    def lose_clients(self):
+        """Clients see their connections end; what is held reaches the server all the same."""
+        with self.lock:
+            clients, self.pairs = [client for client, _ in self.pairs], []
+        self._close(*clients)
 
     def garbage(self, seed):
         """From now on the server seems to say other things than it does, now and then."""

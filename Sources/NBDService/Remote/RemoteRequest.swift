@@ -57,6 +57,10 @@ struct RemoteRequest {
   var wasWrite = false
   /// Part of the message that is being sent.
   var isBeingSent = false
+  /// What its answer will be known by; nil if none is to come.
+  var cookie: UInt64?
+  /// It was sent over an earlier connection too.
+  var isRepeated = false
   var offset: UInt64
   var length: UInt64
   /// What is written, or where what is read goes; the requester's.
@@ -77,6 +81,12 @@ struct RemoteRequest {
   var next = none
 
   static let none = UInt32.max
+
+  /// Whether the store is another one after it.
+  var changes: Bool { kind == .write || kind == .zero || kind == .trim }
+
+  /// The bytes that it is about.
+  var range: Range<UInt64> { offset..<offset + length }
 
   init(
     _ kind: Kind, for requester: Requester, offset: UInt64, length: UInt64,
@@ -111,6 +121,14 @@ struct RemoteRequestList {
     unsafe slots[Int(index)].next = first
     if isEmpty { last = index }
     first = index
+  }
+
+  /// Puts all of another list before what is in this one.
+  mutating func prepend(_ list: RemoteRequestList, in slots: UnsafeMutablePointer<RemoteRequest>) {
+    guard !list.isEmpty else { return }
+    unsafe slots[Int(list.last)].next = first
+    if isEmpty { last = list.last }
+    first = list.first
   }
 
   mutating func popFirst(in slots: UnsafeMutablePointer<RemoteRequest>) -> UInt32? {

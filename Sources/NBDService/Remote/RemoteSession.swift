@@ -15,6 +15,21 @@ import Platform
 /// comes back in time; if what was acknowledged can not be sent again, because the server refuses it, every
 /// flush fails from then on.
 ///
+/// **What the old connection still carries.** A change without an answer may lie in a socket's buffer, or
+/// with a thread of the server, and be carried out after the connection is gone: over what was written since,
+/// were nothing done about it. The protocol has no fence against that. An answer alone proves that a change
+/// will not come later; the end of a connection does not (qemu-nbd ends one while its requests are under way,
+/// and a proxy's word is not the server's). So:
+///
+/// - A connection that *we* give up, because an answer is overdue or the server says that it will end, is
+///   neither closed nor replaced before the server has answered all changes (`OwedAnswers`). Nothing can
+///   come late then, however long the server hangs; the store is away until it has answered.
+/// - If the connection ends before, by whatever cause, the ranges of what had no answer are in doubt for
+///   `quietNanoseconds`. What is sent again goes there at once, since it leaves the same; any other change
+///   waits until then. That holds if the server carries out what it has received, or drops it, within that
+///   time of the end. One that hangs at that very moment, and for longer, may still undo a later write, and
+///   so may the server of a daemon that was killed and started again: its requests are not known any more.
+///
 /// All requests of the pool to one store go through one session. With several, a write sent again by one
 /// could overwrite what another had written since.
 @safe
@@ -47,6 +62,9 @@ final class RemoteSession {
   private var used = 0
   private var free = RemoteRequestList()
   private var waiting = RemoteRequestList()
+  /// Changes of ranges in doubt, which came before whatever waits.
+  private var held = RemoteRequestList()
+  private var doubtful = DoubtfulRanges()
   private var resends = RemoteRequestList()
   private var resendsLeft = 0
   private var ended = RemoteRequestList()
@@ -62,6 +80,8 @@ final class RemoteSession {
 
   /// Requests that a server is given at once. More would only wait there.
   static let inFlightMax = 256
+  /// How long after the end of a connection the server may carry out what came over it.
+  static let quietNanoseconds: UInt64 = 2_000_000_000
 
   /// - Parameter unflushedBytes: memory for what has been written and not flushed; a multiple of 256 KiB.
   init(unflushedBytes: Int) throws(SystemError) {
@@ -74,7 +94,9 @@ final class RemoteSession {
   }
 
   /// Whether there is nothing to do, and nobody waits.
-  var isIdle: Bool { inFlight == 0 && waiting.isEmpty && ended.isEmpty && resendsLeft == 0 }
+  var isIdle: Bool {
+    inFlight == 0 && waiting.isEmpty && held.isEmpty && ended.isEmpty && resendsLeft == 0
+  }
 
   // MARK: Requests come and go
 
@@ -165,17 +187,24 @@ final class RemoteSession {
 
   /// Takes the next request that the server should get; nil if there is none, or it has to wait.
   ///
-  /// - Parameter deadline: by when a request that the session makes by itself must be answered.
+  /// - Parameters:
+  ///   - now: a time of `MonotonicClock`.
+  ///   - deadline: by when a request that the session makes by itself must be answered.
   /// - Returns: the request and its cookie.
-  func nextToSend(deadline: UInt64) -> (index: UInt32, cookie: UInt64)? {
+  func nextToSend(at now: UInt64, deadline: UInt64) -> (index: UInt32, cookie: UInt64)? {
     guard phase != .offline, inFlight < Self.inFlightMax else { return nil }
     if phase == .resending {
       guard let index = unsafe resends.popFirst(in: slots) else { return nil }
       return markSent(index, deadline)
     }
     if unflushed.isUnderPressure && !isRelieving && !hasLostWrites { relieve() }
+    if doubtful.expire(at: now) { resumeHeld() }
     while !waiting.isEmpty {
       let request = unsafe slots + Int(waiting.first)
+      if unsafe isInDoubt(request) {
+        unsafe held.append(waiting.popFirst(in: slots)!, in: slots)
+        continue
+      }
       if unsafe request.pointee.kind == .flush && hasLostWrites {
         end(unsafe waiting.popFirst(in: slots)!, -RemoteErrno.io)
         continue
@@ -188,12 +217,31 @@ final class RemoteSession {
   }
 
   private func markSent(_ index: UInt32, _ deadline: UInt64) -> (index: UInt32, cookie: UInt64) {
+    let cookie = cookies.issue(index)
     if unsafe slots[Int(index)].requester.isOfConnection { unsafe slots[Int(index)].deadline = deadline }
     unsafe slots[Int(index)].state = .inFlight
     unsafe slots[Int(index)].isBeingSent = true
+    unsafe slots[Int(index)].cookie = cookie
     unsafe slots[Int(index)].mark = unflushed.end
     inFlight += 1
-    return (index, cookies.issue(index))
+    return (index, cookie)
+  }
+
+  /// Whether an older change could be carried out after this one.
+  private func isInDoubt(_ request: UnsafeMutablePointer<RemoteRequest>) -> Bool {
+    guard !doubtful.isEmpty, unsafe request.pointee.changes, unsafe !request.pointee.isRepeated else {
+      return false
+    }
+    return unsafe doubtful.overlap(request.pointee.range)
+  }
+
+  /// When some of what is held may be sent, if there is a connection and anything is.
+  var resumption: UInt64? { phase == .online && !held.isEmpty ? doubtful.firstEnd : nil }
+
+  /// What was held waits again, before everything else.
+  private func resumeHeld() {
+    unsafe waiting.prepend(held, in: slots)
+    held = RemoteRequestList()
   }
 
   /// Has the server flush, ahead of what waits.
@@ -233,6 +281,7 @@ final class RemoteSession {
   func received(_ reply: SimpleReply) -> Reply {
     guard let index = cookies.redeem(reply.cookie) else { return .stray }
     let request = unsafe slots + Int(index)
+    unsafe request.pointee.cookie = nil
     let result = reply.error == 0 ? 0 : -NBDErrno.systemNumber(of: reply.error)
     if result == -RemoteErrno.shutdown {
       // Not carried out: it is sent again, over the next connection.
@@ -325,11 +374,16 @@ final class RemoteSession {
     }
   }
 
-  /// The connection is gone, and the kernel has let go of all memory. What had no answer waits again, before
-  /// everything else; what made sense with this connection only has ended.
-  func disconnected() {
+  /// The connection is not used any more, and the kernel has let go of all memory. What had no answer waits
+  /// again, before everything else; what made sense with this connection only has ended.
+  ///
+  /// - Parameter payloadLeft: bytes that are still to come of a read whose data has begun to arrive.
+  /// - Returns: what the server owes. Unless it answers all of that, `doubt` must follow.
+  func disconnected(payloadLeft: Int = 0) -> OwedAnswers {
     phase = .offline
     inFlight = 0
+    resumeHeld()
+    var owed = OwedAnswers(payloadLeft: payloadLeft)
     while let index = unsafe resends.popFirst(in: slots) { release(index) }
     var unanswered: [UInt32] = []
     for index in 0..<UInt32(used) {
@@ -337,7 +391,10 @@ final class RemoteSession {
       switch unsafe request.pointee.state {
       case .answered: sent(index)
       case .inFlight:
+        if let cookie = unsafe request.pointee.cookie { unsafe owed.add(request.pointee, cookie: cookie) }
         cookies.withdraw(index)
+        unsafe request.pointee.cookie = nil
+        unsafe request.pointee.isRepeated = true
         unsafe request.pointee.isBeingSent = false
         unsafe giveBack(request)
         if unsafe request.pointee.requester.isOfConnection {
@@ -353,6 +410,14 @@ final class RemoteSession {
       unsafe slots[Int(index)].state = .waiting
       unsafe waiting.prepend(index, in: slots)
     }
+    return owed
+  }
+
+  /// The connection has ended, and what the server owed over it has not been answered.
+  ///
+  /// - Parameter now: when it ended, a time of `MonotonicClock`.
+  func doubt(_ owed: OwedAnswers, at now: UInt64) {
+    doubtful.add(owed.ranges, until: now + Self.quietNanoseconds)
   }
 
   private func forget(_ index: UInt32, _ requester: RemoteRequest.Requester) {
@@ -399,6 +464,7 @@ final class RemoteSession {
   }
 
   private func endWaiting(_ result: Int32, where isDue: (borrowing RemoteRequest) -> Bool) {
+    resumeHeld()
     var kept = RemoteRequestList()
     while let index = unsafe waiting.popFirst(in: slots) {
       if unsafe isDue(slots[Int(index)]) {

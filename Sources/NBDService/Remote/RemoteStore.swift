@@ -22,8 +22,14 @@ final class RemoteStore {
   var isFenced = false
   /// Tells completions of this connection from those of earlier ones.
   var generation: UInt64 = 0
-  /// It is broken, and the kernel still has some of its memory.
+  /// It is not used any more, and the kernel still has some of its memory.
   var isClosing = false
+  /// It was given up by this side, and stays open until the server has answered all changes.
+  var isWoundUp = false
+  /// The server has got a part of a message only.
+  var isCutOff = false
+  /// What the server owes, once requests have been taken back from the connection.
+  var owed: OwedAnswers?
   var connectedNanoseconds: UInt64 = 0
   var flags = TransmissionFlags()
 
@@ -97,6 +103,9 @@ final class RemoteStore {
     flags = connection.export.transmissionFlags
     generation = (generation + 1) & 0xff_ffff
     isClosing = false
+    isWoundUp = false
+    isCutOff = false
+    owed = nil
     inputStart = 0
     inputEnd = 0
     payloadRequest = RemoteRequest.none

@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import threading
 import time
 
 import nbdraw
@@ -360,6 +361,51 @@ def requests_to_a_server_that_hangs_end_in_time(case):
     _wait_connected_again(daemon)
     assert client.read(0, 16 * MiB) == pattern(2, 16 * MiB)
     assert "no answer" in daemon.log()
+
+
+def _with_one_extent(case):
+    """A daemon whose server is behind a wire, and a client of a volume with something in its first extent."""
+    wire = Wire(case, Server(case))
+    daemon = _daemon(case, wire.uri(), config=HOLD)
+    client = daemon.client(timeout=60)
+    client.write(0, pattern(1, 64 * KiB))
+    client.flush()
+    return wire, daemon, client
+
+
+def a_write_that_hung_does_not_undo_a_later_one(case):
+    """Its connection is given up, and the server gets it long after."""
+    wire, daemon, client = _with_one_extent(case)
+    wire.hold()
+    assert not client.call(Command.WRITE, 0, 4 * KiB, 0, pattern(2, 4 * KiB)).ok
+    release = threading.Timer(5, wire.let_go)
+    release.start()
+    begin = time.monotonic()
+    eventually(lambda: client.call(Command.WRITE, 0, 4 * KiB, 0, pattern(3, 4 * KiB)).ok, 30, "a write that is answered")
+    case.note(f"written {time.monotonic() - begin:.1f} s later")
+    release.join()
+    time.sleep(0.5)  # the server has what was held by now
+    assert client.read(0, 4 * KiB) == pattern(3, 4 * KiB)
+    assert "requests of a connection that was given up" in daemon.log(), daemon.log_tail()
+
+
+def a_write_of_a_broken_connection_does_not_undo_a_later_one(case):
+    """The wire breaks, and the server gets what was on it a moment later."""
+    wire, _, client = _with_one_extent(case)
+    wire.hold()
+    first = client.submit(Command.WRITE, 0, 4 * KiB, 0, pattern(2, 4 * KiB))
+    eventually(lambda: wire.held >= 4 * KiB, 5, "the write")
+    release = threading.Timer(0.7, wire.let_go)
+    release.start()
+    wire.lose_clients()
+    assert client.wait(first).ok
+    assert client.call(Command.WRITE, 4 * KiB, 4 * KiB, 0, pattern(4, 4 * KiB)).ok
+    begin = time.monotonic()
+    assert client.call(Command.WRITE, 0, 4 * KiB, 0, pattern(3, 4 * KiB)).ok
+    case.note(f"the second write took {time.monotonic() - begin:.1f} s")
+    release.join()
+    time.sleep(0.5)
+    assert client.read(0, 8 * KiB) == pattern(3, 4 * KiB) + pattern(4, 4 * KiB)
 
 
 def requests_to_a_server_that_is_away_wait_and_then_fail(case):
