@@ -155,6 +155,8 @@ public struct Operation {
   /// Copies whose write has not ended, and the bytes of each of these writes.
   var pending: CopySet
   var pendingBytes: UInt64
+  /// The blocks that it covers in part are read by operations of their own, which it is the parent of.
+  var readsEdgesAsOperations: Bool
   /// Of a zero: the edges of the part that have been written.
   var edgesDone: ZeroEdges
   /// A slot that is no longer waited for although its preparation has not ended.

@@ -91,6 +91,7 @@ extension Operation {
     pending = CopySet()
     pendingBytes = 0
     isPinned = false
+    readsEdgesAsOperations = false
     edgesDone = []
     late = CopySet()
     latePreparation = .unmapped

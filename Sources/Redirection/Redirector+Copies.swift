@@ -32,9 +32,7 @@ extension Redirector {
     chooseCopies(index, entry, line)
     if view.entry(extent).address != entry.address {
       // Another write has had a shadow take over just now: what was seen of the copies does not fit together.
-      unlockRange(index, extent)
-      unpin(index, extent)
-      tryPart(index)
+      beginAgain(index, extent)
       return
     }
     guard unsafe op.pointee.copies.count > 0 else {
@@ -136,23 +134,6 @@ extension Redirector {
     unsafe op.pointee.copies.remove(in: store)
     unsafe op.pointee.skipsCopies = true
     return unsafe op.pointee.copies.count > 0
-  }
-
-  /// The blocks that are covered in part can not be read from the copy that was chosen.
-  ///
-  /// - Returns: whether another was chosen.
-  func readEdgesElsewhere(_ index: UInt32, _ extent: UInt64) -> Bool {
-    let op = unsafe operation(index)
-    guard unsafe op.pointee.copies.count > 1 else { return false }
-    let bad = unsafe op.pointee.copies[0]
-    noteUnreadable(index, extent, bad)
-    // If that was the live copy, the catalog does not know yet which one is.
-    unsafe op.pointee.isSelfDurable = false
-    unsafe op.pointee.copies.remove(in: bad.store)
-    unsafe op.pointee.skipsCopies = true
-    unsafe choose(op.pointee.copies[0], for: index)
-    unsafe op.pointee.result = 0
-    return true
   }
 
   // MARK: The end of a write

@@ -45,7 +45,7 @@ extension Redirector {
     return true
   }
 
-  private func readPiece(_ index: UInt32) {
+  func readPiece(_ index: UInt32) {
     let op = unsafe operation(index)
     let start = unsafe Block.floor(op.pointee.offset)
     let length = unsafe Block.ceiling(op.pointee.offset + op.pointee.length) - start

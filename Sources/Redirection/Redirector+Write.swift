@@ -150,58 +150,6 @@ extension Redirector {
     tryPart(index)
   }
 
-  // MARK: Blocks that are covered in part
-
-  func readEdges(_ index: UInt32, _ part: PartGeometry) {
-    let op = unsafe operation(index)
-    let mask = unsafe op.pointee.view.extentBytes - 1
-    unsafe op.pointee.step = .readingEdges
-    let scratch = unsafe op.pointee.scratch!
-    let slot = unsafe op.pointee.slotOffset
-    if part.readsFirstBlock {
-      unsafe emit(
-        .read, for: index, length: Block.bytes, offset: slot + part.blockStart & mask, buffer: scratch)
-    }
-    if part.readsLastBlock {
-      let place = unsafe part.readsFirstBlock ? scratch + Int(Block.bytes) : scratch
-      unsafe emit(
-        .read, for: index, length: Block.bytes, offset: slot + (part.blockEnd - Block.bytes) & mask,
-        buffer: place)
-    }
-  }
-
-  func mergeEdges(_ index: UInt32) {
-    let op = unsafe operation(index)
-    let part = unsafe PartGeometry(start: op.pointee.cursor, length: op.pointee.partLength)
-    if unsafe op.pointee.result != 0 {
-      let extent = unsafe op.pointee.cursor >> UInt64(op.pointee.view.extentShift)
-      if readEdgesElsewhere(index, extent) {
-        readEdges(index, part)
-      } else {
-        // Nothing was written: no copy lacks anything.
-        unsafe op.pointee.copies = CopySet()
-        unsafe op.pointee.skipsCopies = false
-        finishTransfer(index)
-      }
-      return
-    }
-    Failpoint.edgesRead.pass()
-    let first = unsafe op.pointee.scratch!
-    let last = unsafe part.readsFirstBlock && part.readsLastBlock ? first + Int(Block.bytes) : first
-    if unsafe op.pointee.kind == .write {
-      let data = unsafe op.pointee.buffer!
-      if part.headBytes > 0 { unsafe data.copyMemory(from: first, byteCount: part.headBytes) }
-      if part.tailBytes > 0 {
-        let used = Int(Block.bytes) - part.tailBytes
-        let place = unsafe data + Int(part.blockEnd - part.blockStart) - part.tailBytes
-        unsafe place.copyMemory(from: last + used, byteCount: part.tailBytes)
-      }
-    } else {
-      unsafe part.clear(first: first, last: last)
-    }
-    transfer(index, part)
-  }
-
   // MARK: The transfer
 
   func transfer(_ index: UInt32, _ part: PartGeometry) {
@@ -246,10 +194,7 @@ extension Redirector {
     (unsafe op.pointee.isSelfDurable ? Failpoint.durableWriteCompleted : .writeCompleted).pass()
     let hasCopies = unsafe op.pointee.copies.count > 0 || op.pointee.skipsCopies
     if hasCopies && !finishCopies(index, extent) {
-      unsafe op.pointee.result = 0
-      unlockRange(index, extent)
-      unpin(index, extent)
-      tryPart(index)
+      beginAgain(index, extent)
       return
     }
     if unsafe op.pointee.result != 0 {
@@ -270,6 +215,14 @@ extension Redirector {
     unpin(index, extent)
     finishPiece(index)
     if isForeseeable { foreseeFlush() }
+  }
+
+  /// Tries the part from the start: the copies are not any more what they were when it began.
+  func beginAgain(_ index: UInt32, _ extent: UInt64) {
+    unsafe operation(index).pointee.result = 0
+    unlockRange(index, extent)
+    unpin(index, extent)
+    tryPart(index)
   }
 
   func unlockRange(_ index: UInt32, _ extent: UInt64) {

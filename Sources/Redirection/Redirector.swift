@@ -234,6 +234,7 @@ public final class Redirector {
     unsafe op.pointee.progress = 0
     unsafe op.pointee.copies = CopySet()
     unsafe op.pointee.skipsCopies = false
+    unsafe op.pointee.readsEdgesAsOperations = false
     unsafe op.pointee.began = 0
     unsafe op.pointee.isOverdue = false
     unsafe op.pointee.twin = Operation.none
@@ -430,6 +431,10 @@ public final class Redirector {
       return
     }
     let whole = unsafe operation(parent)
+    if unsafe whole.pointee.step == .readingEdges {
+      finishEdgeRead(index)
+      return
+    }
     if let error = unsafe op.pointee.error { unsafe whole.pointee.error = whole.pointee.error ?? error }
     if unsafe op.pointee.flags.contains(.needsFlush) { unsafe whole.pointee.flags.insert(.needsFlush) }
     if unsafe op.pointee.kind == .read && op.pointee.flags.contains(.chunked) && op.pointee.error == nil {

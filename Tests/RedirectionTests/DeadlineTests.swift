@@ -85,6 +85,49 @@ private let block = World.blockBytes
     try world.verifyAtRest()
   }
 
+  /// What a write covers in part is read first: a store that hangs is left alone with that as with any read.
+  @Test(arguments: [UInt8(0), 1], [Command.write, .writeZeroes])
+  func blocksThatAreWrittenInPartAreReadFromTheOtherCopy(slow: UInt8, command: Command) throws {
+    let world = try Self.mirrored()
+    world.holds = { $0.directive.store == slow && [.read, .write].contains($0.directive.kind) }
+    let began = world.redirectors[0].now
+    // Both ends of three blocks, and one block inside.
+    let changes = try [
+      world.begin(command, 2 * block + 1024, 2 * block), world.begin(command, 6 * block + 1024, 1024),
+    ]
+    while !changes.allSatisfy(world.isAnswered), try world.step() {}
+    #expect(changes.allSatisfy { world.outcomes[$0] == .some(nil) })
+    // A read's deadline, and a write's.
+    #expect(world.redirectors[0].now - began < 120_000_000)
+    let read = try world.begin(.read, 0, 8 * block)
+    try world.exhaust()
+    #expect(world.outcomes[read] == .some(nil) && world.redirectors[0].operationsInUse > 0)
+    world.letGo()
+    try world.settle()
+    #expect(world.redirectors[0].operationsInUse == 0)
+    try world.verifyAtRest()
+  }
+
+  /// They are read all the same when there is no operation left to do that.
+  @Test func blocksThatAreWrittenInPartAreReadWithoutAnotherOperation() throws {
+    let world = try World(
+      stores: [WorldStore(capacityBytes: 8 * extent), WorldStore(capacityBytes: 8 * extent, tier: 1)],
+      volumes: [(extent, 4 * extent)], bufferBytes: 16 << 20)
+    #expect(try world.perform(.write, 0, extent) == nil)
+    #expect(try world.move(.replicate, to: 1).end == .done)
+    #expect(try world.perform(.write, 0, block) == nil)
+    world.holds = { $0.directive.kind == .read }
+    while world.redirectors[0].slab.freeCount > 2 { try world.begin(.read, 0, block) }
+    let write = try world.begin(.write, 2 * block + 1024, 2 * block)
+    #expect(world.redirectors[0].slab.freeCount == 1)
+    try world.exhaust()
+    #expect(!world.isAnswered(write))
+    world.letGo()
+    try world.settle()
+    #expect(world.outcomes[write] == .some(nil))
+    try world.verifyAtRest()
+  }
+
   @Test func aStoreThatIsLateIsNotWaitedForAgainByTheRoundThatSaysSo() throws {
     let world = try Self.mirrored()
     // Its synchronizations take long as a rule.
