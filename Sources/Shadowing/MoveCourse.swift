@@ -25,8 +25,11 @@ public struct MoveCourse: Sendable {
   private var settlesLeft = Self.settlesMax
   private var verdict = End.done
 
-  /// How often a last pass may find too much left, because the extent is being written to, before the move
-  /// gives up.
+  /// The store has a copy now that was not there before.
+  private var hasNewCopy = false
+
+  /// How often the extent may be written to at the wrong moment before the move gives up: a last pass finds
+  /// too much left, or the new copy lacks something when it is to become the live one.
   static let settlesMax = 64
 
   /// The course of a move, at its beginning.
@@ -68,6 +71,7 @@ public struct MoveCourse: Sendable {
     guard let step = steps.first else { preconditionFailure("a step after the last") }
     switch outcome {
     case .done:
+      if step == .begin && kind == .migrate { hasNewCopy = true }
       steps.removeFirst()
     case .busy:
       break
@@ -80,6 +84,10 @@ public struct MoveCourse: Sendable {
       steps.insert(.fill, at: 0)
     case .more:
       break
+    case .refused where step == .promote && verdict == .done && settlesLeft > 0:
+      // Since the last pass, a write has gone on without the new copy, for whose store it was too slow.
+      settlesLeft -= 1
+      steps.insert(contentsOf: [.begin, .fill, .settle], at: 0)
     case .gone:
       steps = []
       if verdict == .done { verdict = .gone }
@@ -94,9 +102,9 @@ public struct MoveCourse: Sendable {
   private mutating func giveUp(at step: MoveStep, _ verdict: End) {
     self.verdict = verdict
     switch step {
-    case .begin, .leave, .drop: steps = []
+    case .leave, .drop: steps = []
     // The new copy was made for this; without the promotion it is one too many.
-    case .promote: steps = kind == .migrate ? [.drop] : []
+    case .begin, .promote: steps = hasNewCopy ? [.drop] : []
     // Of a shadow that was there before, what it has got is kept.
     case .fill, .settle: steps = kind == .resync || kind == .promote ? [.leave] : [.leave, .drop]
     }

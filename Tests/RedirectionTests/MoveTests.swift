@@ -70,6 +70,26 @@ private let block = World.blockBytes
     try world.verifyShadows()
   }
 
+  /// The shadow lacks something again when it is about to become the live copy.
+  @Test func aWriteThatMissesTheTargetBeforeThePromotionDoesNotEndTheMove() throws {
+    let world = try Self.world()
+    _ = try world.volumes[0].map.makeShadowLine(0)
+    let line = world.shadows()!
+    world.begin(
+      Move(
+        .migrate, volume: VolumeID(rawValue: 1), extent: 0, to: StoreID(rawValue: 1),
+        from: StoreID(rawValue: 0), reason: "a test"))
+    while !line.isSynced(0), try world.step() {}
+    world.holds = { $0.directive.kind == .write && $0.directive.store == 1 }
+    let write = try world.begin(.write, 0, block)
+    while !world.isAnswered(write), try world.step() {}
+    #expect(world.outcomes[write] == .some(nil) && line.missed(0) == 1)
+    world.letGo()
+    try world.settle()
+    #expect(world.volumes[0].map.view.entry(0).store.rawValue == 1 && !line.hasShadows)
+    try world.verifyAtRest()
+  }
+
   @Test func aMoveWithoutRoomIsRefusedAndGivesBackNothing() throws {
     let world = try Self.world(stores: [8, 0])
     #expect(try world.move(.replicate, to: 1).end == .failed(.begin, .full))

@@ -68,6 +68,8 @@ extension MoveCourse {
         var course = MoveCourse(move)
         for _ in 0..<count { course.ended(.done) }
         let failed = course.next!
+        // That has a remedy, up to a point.
+        if trouble == .refused && failed.step == .promote { continue }
         course.ended(trouble)
         #expect(course.finish() == wayBack(move, at: failed.step), "\(move.kind) after \(failed.step)")
         #expect(course.end == .failed(failed.step, trouble))
@@ -137,6 +139,47 @@ extension MoveCourse {
     #expect(fills == MoveCourse.settlesMax + 1)
     #expect(course.finish() == [Taken(.leave), Taken(.drop)])
     #expect(course.end == .failed(.settle, .more))
+  }
+
+  /// A write that the new copy was too slow for has come between the last pass and the promotion.
+  @Test(arguments: [move(.migrate), move(.promote), stalePromotion])
+  func aCopyThatCameToLackSomethingIsFilledAgain(_ move: Move) {
+    var course = MoveCourse(move)
+    while course.next!.step != .promote { course.ended(.done) }
+    course.ended(.refused)
+    let last = move.kind == .migrate ? [Taken(.promote), Taken(.drop, here)] : [Taken(.promote)]
+    #expect(course.finish() == [Taken(.begin), Taken(.fill), Taken(.settle)] + last)
+    #expect(course.end == .done)
+  }
+
+  @Test func aCopyThatAlwaysLacksSomethingIsGivenBack() {
+    var course = MoveCourse(move(.migrate))
+    var promotions = 0
+    while course.end == nil, course.next!.step != .drop {
+      if course.next!.step == .promote {
+        promotions += 1
+        course.ended(.refused)
+      } else {
+        course.ended(.done)
+      }
+    }
+    #expect(promotions == MoveCourse.settlesMax + 1)
+    #expect(course.finish() == [Taken(.drop)])
+    #expect(course.end == .failed(.promote, .refused))
+  }
+
+  /// The second time there is something to give back.
+  @Test(arguments: [move(.migrate), move(.promote)]) func aCopyThatCanNotBeFilledAgainIsGivenBack(
+    _ move: Move
+  ) {
+    for isCancelled in [false, true] {
+      var course = MoveCourse(move)
+      while course.next!.step != .promote { course.ended(.done) }
+      course.ended(.refused)
+      if isCancelled { course.cancel() } else { course.ended(.refused) }
+      #expect(course.finish() == (move.kind == .migrate ? [Taken(.drop)] : []))
+      #expect(course.end == (isCancelled ? .cancelled : .failed(.begin, .refused)))
+    }
   }
 
   /// Nothing else ends the filling of a shadow: it is tried until it succeeds.
