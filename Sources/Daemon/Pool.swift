@@ -264,9 +264,11 @@ final class Pool: PoolBackground {
     reclaimThread.async { self.continueDropping() }
   }
 
-  /// Whether extents that were cut off a volume are still being unmapped.
-  func isDropping(_ volume: Volume) -> Bool {
-    dropping.withLock { $0.contains { $0.volume === volume } }
+  /// Extents that were cut off a volume and are not unmapped yet.
+  func droppingCount(of volume: Volume) -> Int {
+    dropping.withLock { list in
+      list.reduce(0) { $0 + ($1.volume === volume ? $1.extents.count : 0) }
+    }
   }
 
   /// Whether slots that nothing refers to any more are still on their way to placement.

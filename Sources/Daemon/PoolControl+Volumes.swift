@@ -47,7 +47,7 @@ extension PoolControl {
   private func grow(_ volume: Volume, to sizeBytes: UInt64) async throws(GnomonError) {
     try Validation.checkExtentCount(of: volume.name, sizeBytes: sizeBytes, extentBytes: volume.extentBytes)
     // What an earlier shrink cut off must be gone, in memory and in the catalog.
-    while pool.isDropping(volume) { try? await Task.sleep(for: .milliseconds(5)) }
+    try await awaitDropping(of: volume)
     let id = volume.id
     try await pool.inCatalogSteps { (catalog, pagesMax) throws(GnomonError) in
       try catalog.purge(pagesMax: pagesMax, of: id)
@@ -69,6 +69,33 @@ extension PoolControl {
     }
     volume.sizeBytes = sizeBytes
   }
+
+  /// Extents that were cut off are given up only as fast as their slots come back, which a request that hangs
+  /// in a store can prevent for ever. Waits as long as there is progress.
+  private func awaitDropping(of volume: Volume) async throws(GnomonError) {
+    var (left, since) = (pool.droppingCount(of: volume), MonotonicClock.nanoseconds())
+    while left > 0 {
+      try? await Task.sleep(for: .milliseconds(5))
+      let now = MonotonicClock.nanoseconds()
+      let count = pool.droppingCount(of: volume)
+      if count < left { since = now }
+      left = count
+      guard now - since < Self.droppingWaitMilliseconds * 1_000_000 else { break }
+    }
+    if left == 0 { return }
+    let hanging = pool.stores.filter { store in
+      pool.shared.stores.isLate(store.record.id) || pool.shared.stores.isAway(store.record.id)
+    }
+    let names = hanging.map(\.record.name).joined(separator: ", ")
+    throw GnomonError(
+      .unavailable, "volume \(volume.name) can not grow yet",
+      cause: "an earlier shrink has left \(left) extents to give up, and their slots do not come back: "
+        + (names.isEmpty ? "a request hangs in a store" : "requests hang in \(names)"),
+      remedy: "see which store does not answer (gnomon health), and try again when it does")
+  }
+
+  /// How long no extent may be given up, in milliseconds.
+  private static let droppingWaitMilliseconds: UInt64 = 5000
 
   /// Nobody may be attached: requests beyond the new end could be in flight otherwise.
   private func shrink(_ volume: Volume, to sizeBytes: UInt64, force: Bool) async throws(GnomonError) {

@@ -1,7 +1,6 @@
 import HTTPService
 import Measurement
 import Primitives
-import Redirection
 import Shadowing
 import Stores
 import TestSupport
@@ -9,6 +8,7 @@ import Testing
 
 @testable import Daemon
 @testable import NBDService
+@testable import Redirection
 
 /// Parts of the daemon on a pool that is open, without reactors that run.
 @Suite struct OpenPoolTests {
@@ -51,6 +51,27 @@ import Testing
     mover.release(extent)
     try await mover.exclude(volume)
     #expect(mover.isExcluded(volume.id) && !mover.claim(extent))
+  }
+
+  /// Slots that never come back keep what was cut off from being given up.
+  @Test func aStoreThatHangsDoesNotKeepAVolumeFromGrowingForEver() async throws {
+    let (pool, volume) = try open()
+    defer { pool.close() }
+    let control = try control(pool, Mover(pool, Configuration.Moves(), excludeSeconds: 0))
+    let store = StoreID(rawValue: 0)
+    pool.shared.stores.setAway(store, true)
+    // Nobody ends a grace period: the reactors do not run.
+    let slot = RetiredSlot(store: store, slot: 0, slotBytes: volume.extentBytes)
+    _ = pool.shared.reclaimer.add([RetiredSlot](repeating: slot, count: Reclaimer.pendingMax / 2))
+    pool.dropInBackground(4..<8, of: volume)
+    await #expect {
+      _ = try await control.resizeVolume(name: "v", sizeBytes: 48 << 20, force: false)
+    } throws: { error in
+      let error = error as? GnomonError
+      return error?.code == .unavailable && error?.cause?.contains("4 extents") == true
+        && error?.cause?.contains("hang in s") == true
+    }
+    #expect(volume.sizeBytes == 32 << 20 && pool.droppingCount(of: volume) == 4)
   }
 
   @Test func aVolumeThatIsNotOnOfferForAWhileKeepsItsHistory() throws {
