@@ -207,7 +207,7 @@ struct Setting {
         path: "tiering.memoryBytes", kind: .size(\.tiering.memoryBytes, 1 << 20...64 << 30),
         summary:
           "Memory for what is known of all extents, 16 bytes each. What finds no room counts as cold, and "
-          + "is not archived."),
+          + "is archived `tiering.archiveAfterDays` after that has happened last at the earliest."),
     ]
   }
 }

@@ -12,10 +12,9 @@ final class HeatBook: Sendable {
   struct Entry: Sendable {
     var uuid: UUID128
     var extentBytes: UInt64
-    /// Since when, on the book's clock.
+    /// Since when all accesses are known, on the book's clock: that of extents of which nothing is known may
+    /// have been earlier. When there was no memory for one, it is since then.
     var sinceSeconds: UInt32
-    /// There was no memory for some of it.
-    var isPartial = false
     var heat = VolumeHeat()
   }
 
@@ -104,7 +103,7 @@ final class HeatBook: Sendable {
           switch page.entry.heat.touch(extent, at: now, mayGrow: state.chunks < chunksMax) {
           case .counted: break
           case .grown: state.chunks += 1
-          case .dropped: page.entry.isPartial = true
+          case .dropped: page.entry.sinceSeconds = now
           }
         }
       }

@@ -9,7 +9,7 @@ import Primitives
 ///         4  when it was kept, in seconds since 1970
 ///         4  volumes; then of each:
 ///             16  UUID, two numbers of 8 bytes
-///              4  since when it is known, in seconds since 1970
+///              4  since when all accesses are known, in seconds since 1970
 ///              4  chunks; then of each its number, 4 bytes, and 256 extents: brief, long, minutes (float),
 ///                 and when it was accessed last; 4 bytes each (FadingHeat)
 struct KeptHeat {

@@ -41,7 +41,7 @@ struct TierSurvey {
       guard let entry = known[volume.id], entry.uuid == volume.uuid else { continue }
       let policy = Self.policy(for: volume, tiers, settings)
       let map = volume.map.view
-      let observed = entry.isPartial ? nil : now - min(now, entry.sinceSeconds)
+      let observed = now - min(now, entry.sinceSeconds)
       for extent in 0..<volume.map.extentCount {
         let copy = map.entry(extent)
         guard copy.isMapped, let store = byNumber[Int(copy.store.rawValue)] else { continue }

@@ -83,11 +83,11 @@ public struct TierRound: Sendable {
   /// - Parameters:
   ///   - store: where its live copy lies, of which tier that is, and its size.
   ///   - heat: what is known of its accesses; nil: nothing.
-  ///   - observedSeconds: for how long all accesses of its volume are known; nil: they are not.
+  ///   - observedSeconds: for how long all accesses of its volume are known.
   ///   - seconds: now, on the clock of the heat.
   public mutating func consider(
     _ extent: UInt64, of volume: VolumeID, bytes: UInt64, in store: StoreCandidate, by policy: TierPolicy,
-    heat: FadingHeat?, scale: VolatilityScale, observedSeconds: UInt32?, at seconds: UInt32
+    heat: FadingHeat?, scale: VolatilityScale, observedSeconds: UInt32, at seconds: UInt32
   ) {
     let expected = heat?.expectedAccesses(within: settings.horizonSeconds, at: seconds) ?? 0
     let idle = heat.flatMap { $0.lastSeconds == 0 ? nil : UInt32($0.idleSeconds(at: seconds)) }
