@@ -18,6 +18,7 @@ struct KeptFile {
   private let path: String
   private let magic: UInt64
   private let version: UInt32
+  private let oldestVersion: UInt32
 
   /// More than any of them has at most.
   private static let bytesMax: UInt64 = 512 << 20
@@ -25,10 +26,16 @@ struct KeptFile {
   /// - Parameters:
   ///   - directory: the pool's.
   ///   - magic: eight characters.
-  init(_ name: String, in directory: String, magic: String, version: UInt32, what: String) {
+  ///   - version: of the layout that is written.
+  ///   - oldestVersion: the first one that can be read; nil: none but that.
+  init(
+    _ name: String, in directory: String, magic: String, version: UInt32, oldestVersion: UInt32? = nil,
+    what: String
+  ) {
     self.directory = directory
     self.what = what
     self.version = version
+    self.oldestVersion = oldestVersion ?? version
     path = directory + "/" + name
     self.magic = magic.utf8.reversed().reduce(0) { $0 << 8 | UInt64($1) }
   }
@@ -66,9 +73,10 @@ struct KeptFile {
 
   /// What was kept; nil if there is no file.
   ///
-  /// - Parameter parse: makes something of the content; nil if it makes no sense.
+  /// - Parameter parse: makes something of the content, which has a layout of that version; nil if it makes
+  ///   no sense.
   /// - Throws: `corrupt`, `invalid` or `system` if it can not be read, or makes no sense.
-  func read<Content>(_ parse: (inout ByteReader) -> Content?) throws(GnomonError) -> Content? {
+  func read<Content>(_ parse: (inout ByteReader, UInt32) -> Content?) throws(GnomonError) -> Content? {
     guard unsafe access(path, F_OK) == 0 else { return nil }
     let bytes: [UInt8]
     do throws(SystemError) {
@@ -80,14 +88,14 @@ struct KeptFile {
     guard reader.take(UInt64.self) == magic, let version = reader.take(UInt32.self),
       let checksum = reader.take(UInt32.self)
     else { throw GnomonError(.corrupt, "\(path) is no \(what)") }
-    guard version == self.version else {
+    guard (oldestVersion...self.version).contains(version) else {
       throw GnomonError(
         .invalid, "\(path) was written by another version of Gnomon", cause: "version \(version)")
     }
     let found = unsafe bytes.withUnsafeBytes {
       unsafe CRC32C.checksum(of: UnsafeRawBufferPointer(rebasing: $0[16...]))
     }
-    guard checksum == found, let content = parse(&reader), reader.isAtEnd else {
+    guard checksum == found, let content = parse(&reader, version), reader.isAtEnd else {
       throw GnomonError(.corrupt, "\(path) is damaged")
     }
     return content

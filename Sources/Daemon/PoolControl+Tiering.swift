@@ -1,3 +1,4 @@
+import Forecasting
 import HTTPService
 import NBDService
 import Primitives
@@ -59,6 +60,7 @@ extension PoolControl {
     guard let tiering, let heat = tiering.heat(of: extent, in: volume.id) else { return nil }
     return ExtentHeatInfo(
       score: Double(heat.score), expectedAccesses: Double(heat.expected),
-      horizonSeconds: Int(tiering.settings.round.horizonSeconds), idleSeconds: heat.idleSeconds)
+      horizonSeconds: Int(tiering.settings.round.horizonSeconds), idleSeconds: heat.idleSeconds,
+      rhythm: heat.due?.words)
   }
 }

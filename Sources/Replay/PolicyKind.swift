@@ -12,6 +12,7 @@ public enum PolicyKind: String, Sendable, CaseIterable {
   case smq = "smq-like"
   case epochs
   case gnomon
+  case slowLoop = "slow-loop"
   case belady
   case frugalBelady = "belady-frugal"
 
@@ -30,6 +31,7 @@ public enum PolicyKind: String, Sendable, CaseIterable {
     case .smq: "levels of frequency, after dm-cache's smq"
     case .epochs: "the most touched, planned every five minutes"
     case .gnomon: "Gnomon's fast loop"
+    case .slowLoop: "Gnomon's slow loop: extents move every five minutes"
     case .belady: "clairvoyant: Belady with bypass"
     case .frugalBelady: "clairvoyant, copying only what pays"
     }
@@ -68,6 +70,7 @@ extension ExtentTrace {
     case .gnomon:
       return run(
         GnomonPolicy(self, capacity: capacity, copyCost: copyCost, copyMicroseconds: copyMicroseconds))
+    case .slowLoop: return run(SlowLoop(self, capacity: capacity))
     case .belady: return run(Belady(self, capacity: capacity))
     case .frugalBelady:
       let runs = (1...8).map { uses in

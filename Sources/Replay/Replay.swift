@@ -22,6 +22,9 @@ struct Replay {
       end += 1
       let now = trace.touches[first].access.microseconds
       let isRead = !trace.touches[first].access.isWrite
+      copies.removeAll(keepingCapacity: true)
+      policy.advance(to: now, copies: &copies)
+      result.copies += copies.count
       let isHit = (first..<end).allSatisfy {
         let number = trace.touches[$0].number
         return policy.holds(number) && readyAt[number] <= now

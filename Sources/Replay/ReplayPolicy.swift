@@ -4,6 +4,10 @@ protocol ReplayPolicy {
   /// Whether an extent, by its number, is on the tier or on its way.
   func holds(_ number: Int) -> Bool
 
+  /// Time goes on until a request comes. Appends the numbers of extents that are copied meanwhile, and are
+  /// there when it comes.
+  mutating func advance(to microseconds: UInt64, copies: inout [Int])
+
   /// A request begins.
   mutating func beginRequest()
 
@@ -13,5 +17,6 @@ protocol ReplayPolicy {
 }
 
 extension ReplayPolicy {
+  mutating func advance(to microseconds: UInt64, copies: inout [Int]) {}
   mutating func beginRequest() {}
 }

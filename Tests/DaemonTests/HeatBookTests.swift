@@ -3,6 +3,8 @@ import Forecasting
 import Measurement
 import Primitives
 import Redirection
+import Shadowing
+import Synchronization
 import Testing
 
 @testable import Daemon
@@ -25,6 +27,43 @@ import Testing
       .read, of: VolumeID(rawValue: 1), offset: extent * Self.extentBytes, length: 4096, microseconds: 0)
   }
 
+  /// A machine's clocks that somebody else turns; two hours ahead of UTC.
+  private final class Clocks: Sendable {
+    let seconds = Atomic<UInt64>(19_000 * 86_400)
+
+    var reading: HeatClock.Reading {
+      let now = seconds.load(ordering: .relaxed)
+      return HeatClock.Reading(nanoseconds: now * 1_000_000_000, wallSeconds: Double(now), zoneSeconds: 7200)
+    }
+  }
+
+  /// Three mornings of use, with a restart each night: before the fourth, it is expected.
+  @Test func rhythmsOutliveRestarts() throws {
+    let volume = try volume()
+    let clocks = Clocks()
+    var kept = KeptHeat()
+    for day in 0..<3 as Range<UInt64> {
+      let book = HeatBook(kept, memoryBytes: 1 << 20, read: { clocks.reading })
+      book.meet([volume])
+      for minute in 0..<60 as Range<UInt64> {
+        clocks.seconds.store((19_000 + day) * 86_400 + 7 * 3600 + minute * 60, ordering: .relaxed)
+        book.note([read(of: 3)])
+      }
+      var bytes = ByteWriter()
+      book.toKeep.write(to: &bytes)
+      var reader = ByteReader(bytes.bytes)
+      kept = try #require(KeptHeat(from: &reader))
+    }
+    clocks.seconds.store(19_003 * 86_400 + 6 * 3600 + 1800, ordering: .relaxed)
+    let book = HeatBook(kept, memoryBytes: 1 << 20, read: { clocks.reading })
+    book.meet([volume])
+    let (heat, now) = try #require(book.heat(of: 3, in: volume.id))
+    let expectation = TierRound.Settings().expectation(heat, at: now)
+    // Seven o'clock there is nine on the wall.
+    #expect(expectation.due?.words == "in use at 09:00 on 3 of the last 4 days")
+    #expect((40...50).contains(expectation.accesses))
+  }
+
   /// Extents that there is no memory for may have been accessed when there was none, also after a restart:
   /// they are not to be taken for cold.
   @Test func whatFoundNoRoomIsNotTakenForCold() throws {
@@ -45,6 +84,6 @@ import Testing
     again.meet([volume])
     let (volumes, now) = again.now
     let after = try #require(volumes[volume.id])
-    #expect(after.heat[256] == nil && now - after.sinceSeconds < 600)
+    #expect(after.heat[256] == nil && now.seconds - after.sinceSeconds < 600)
   }
 }

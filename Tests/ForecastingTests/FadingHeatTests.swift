@@ -43,15 +43,15 @@ import Testing
 
   @Test func memoryIsTakenWhereThereWereAccesses() {
     var heat = VolumeHeat()
-    #expect(heat.touch(5, at: 10, mayGrow: false) == .dropped)
+    #expect(heat.touch(5, at: HeatTime(10), mayGrow: false) == .dropped)
     #expect(heat[5] == nil)
-    #expect(heat.touch(5, at: 10, mayGrow: true) == .grown)
-    #expect(heat.touch(255, at: 11, mayGrow: false) == .counted)
+    #expect(heat.touch(5, at: HeatTime(10), mayGrow: true) == .grown)
+    #expect(heat.touch(255, at: HeatTime(11), mayGrow: false) == .counted)
     #expect(heat[255]?.lastSeconds == 11)
-    #expect(heat[6] == FadingHeat())
+    #expect(heat[6] == ExtentHeat())
     #expect(heat[256] == nil)
-    #expect(heat.touch(1 << 33, at: 12, mayGrow: true) == .grown)
-    #expect(heat[1 << 33]?.long == 1)
+    #expect(heat.touch(1 << 33, at: HeatTime(12), mayGrow: true) == .grown)
+    #expect(heat[1 << 33]?.fading.long == 1)
     #expect(heat.chunkCount == 2)
     #expect(heat.all.count == 512)
     var again = VolumeHeat()
@@ -60,7 +60,7 @@ import Testing
       #expect(isAdded)
     }
     #expect(again[255] == heat[255] && again[1 << 33] == heat[1 << 33] && again.chunkCount == 2)
-    let (isTwice, isShort) = (again.add(Array(heat.all.prefix(256)), 0), again.add([FadingHeat()], 7))
+    let (isTwice, isShort) = (again.add(Array(heat.all.prefix(256)), 0), again.add([ExtentHeat()], 7))
     #expect(!isTwice && !isShort)
   }
 }

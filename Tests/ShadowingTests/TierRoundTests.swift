@@ -59,27 +59,27 @@ private func store(_ number: UInt8, tier: Int, free: UInt64, of capacity: UInt64
 }
 
 @Suite struct TierRoundTests {
-  private static let now: UInt32 = 1_000_000
+  private static let now = HeatTime(1_000_000)
   private let settings = TierRound.Settings(freeShare: 0.1, horizonSeconds: 7200, movesMax: 100)
 
   /// Accesses a minute, one after the other, over the last minutes.
-  private func heat(perMinute: Int, minutes: Int) -> FadingHeat {
-    var heat = FadingHeat()
+  private func heat(perMinute: Int, minutes: Int) -> ExtentHeat {
+    var heat = ExtentHeat()
     for minute in 0..<UInt32(minutes) {
-      for _ in 0..<perMinute { heat.touch(at: Self.now - 60 * (UInt32(minutes) - minute)) }
+      for _ in 0..<perMinute { heat.touch(at: HeatTime(Self.now.seconds - 60 * (UInt32(minutes) - minute))) }
     }
     return heat
   }
 
   /// Extents of one volume; each with its store and its heat.
   private func round(
-    _ extents: [(StoreCandidate, FadingHeat?)], _ policy: TierPolicy = TierPolicy(tiers: [0, 1]),
+    _ extents: [(StoreCandidate, ExtentHeat?)], _ policy: TierPolicy = TierPolicy(tiers: [0, 1]),
     _ settings: TierRound.Settings? = nil
   ) -> TierRound {
     let settings = settings ?? self.settings
     var scale = VolatilityScale()
     for (_, heat) in extents {
-      if let heat { scale.add(heat.expectedAccesses(within: settings.horizonSeconds, at: Self.now)) }
+      if let heat { scale.add(settings.expectation(heat, at: Self.now).accesses) }
     }
     var round = TierRound(settings)
     for (extent, (store, heat)) in extents.enumerated() {
@@ -118,7 +118,7 @@ private func store(_ number: UInt8, tier: Int, free: UInt64, of capacity: UInt64
 
   @Test func nothingGoesDownBeforeThereIsNeed() {
     let (fast, slow) = (store(0, tier: 0, free: 10), store(1, tier: 1, free: 50))
-    let cold = (0..<50).map { _ in (fast, Optional<FadingHeat>.none) }
+    let cold = (0..<50).map { _ in (fast, Optional<ExtentHeat>.none) }
     #expect(round(cold).choose([fast, slow]).chosen.isEmpty)
     // Four are needed to have a tenth free again.
     let full = store(0, tier: 0, free: 6)
@@ -142,7 +142,7 @@ private func store(_ number: UInt8, tier: Int, free: UInt64, of capacity: UInt64
 
   @Test func pinsAndArchivingDoNotAskForNeed() {
     let (fast, slow) = (store(0, tier: 0, free: 50), store(1, tier: 1, free: 50))
-    let extents = [(slow, Optional<FadingHeat>.none), (fast, heat(perMinute: 9, minutes: 9))]
+    let extents = [(slow, Optional<ExtentHeat>.none), (fast, heat(perMinute: 9, minutes: 9))]
     let pinned = round(extents, TierPolicy(tiers: [0, 1], rules: TierRules(pin: 0))).choose([fast, slow])
       .chosen
     #expect(pinned.map(\.extent) == [0])
@@ -157,6 +157,63 @@ private func store(_ number: UInt8, tier: Int, free: UInt64, of capacity: UInt64
       fast, slow,
     ]).chosen
     #expect(forbidden.map { $0.reason(settings) } == ["its volume never uses tier 0"])
+  }
+
+  /// Used in the hour after the next, on so many of the last days.
+  private func rhythm(days: UInt32, perMinute: Int = 10) -> ExtentHeat {
+    var heat = ExtentHeat()
+    let next = (Self.now.seconds / 3600 + 1) * 3600
+    for back in 0..<days {
+      for minute in 0..<UInt32(60) {
+        let time = HeatTime(next - (days - back) * 86_400 + minute * 60)
+        for _ in 0..<perMinute { heat.touch(at: time) }
+      }
+    }
+    return heat
+  }
+
+  /// What is used at the same hour of each day goes up before that hour, and only so much of it in one round.
+  @Test func whatIsDueGoesUpBefore() {
+    let (fast, slow) = (store(0, tier: 0, free: 90), store(1, tier: 1, free: 50))
+    let quiet = (0..<160).map { _ in (slow, Optional(heat(perMinute: 1, minutes: 1))) }
+    let extents = quiet + (0..<20).map { (slow, Optional(rhythm(days: 3, perMinute: 1 + $0 / 4))) }
+    let chosen = round(extents).choose([fast, slow]).chosen
+    #expect(Set(chosen.map(\.extent)) == Set(160..<180))
+    #expect(
+      chosen[0].reason(settings).hasPrefix("in use at 14:00 on 3 of the last 4 days; volatility 0."),
+      "\(chosen[0].reason(settings))")
+    var few = settings
+    few.dueMovesMax = 7
+    let some = round(extents, TierPolicy(tiers: [0, 1]), few).choose([fast, slow])
+    #expect(some.chosen.count == 7 && some.chosen.allSatisfy { $0.extent >= 172 } && !some.isMore)
+    few.dueMovesMax = 0
+    #expect(round(extents, TierPolicy(tiers: [0, 1]), few).choose([fast, slow]).chosen.isEmpty)
+    // What came once only moves nothing, however much it was.
+    let once = quiet + (0..<20).map { _ in (slow, Optional(rhythm(days: 1, perMinute: 5))) }
+    #expect(round(once).choose([fast, slow]).chosen.isEmpty)
+  }
+
+  /// And it does not have to leave before that hour.
+  @Test func whatIsDueDoesNotMakeRoom() {
+    let (full, slow) = (store(0, tier: 0, free: 6), store(1, tier: 1, free: 50))
+    let extents =
+      (0..<20).map { _ in (full, Optional(rhythm(days: 3))) }
+      + (0..<20).map { _ in (full, Optional(heat(perMinute: 1, minutes: 9))) }
+    let chosen = round(extents).choose([full, slow]).chosen
+    #expect(chosen.count == 4 && chosen.allSatisfy { $0.extent >= 20 && $0.wanted == 1 })
+  }
+
+  /// Also what belongs on the fast tier leaves it for what is so much hotter that it pays for both copies.
+  @Test func theHotterDisplaceTheHot() {
+    let (full, slow) = (store(0, tier: 0, free: 10), store(1, tier: 1, free: 50))
+    let quiet = (0..<300).map { _ in (slow, Optional(heat(perMinute: 1, minutes: 1))) }
+    let hot = (0..<20).map { (full, Optional(heat(perMinute: 3, minutes: 20 + $0))) }
+    func chosen(_ perMinute: Int) -> [UInt64] {
+      let hotter = (0..<3).map { _ in (slow, Optional(heat(perMinute: perMinute, minutes: 40))) }
+      return round(quiet + hot + hotter).choose([full, slow]).chosen.map(\.extent)
+    }
+    #expect(Set(chosen(9)) == [300, 301, 302])
+    #expect(chosen(3).isEmpty)
   }
 
   @Test func roundsAreBounded() {

@@ -54,7 +54,9 @@ extension FakeControlPlane {
       extent: ExtentRun(
         first: 7, last: 7, live: "slow", tier: 2, shadows: [ShadowInfo(store: "fast", state: .synced)],
         why: "replicate: \(Self.decision.reason)"),
-      heat: ExtentHeatInfo(score: 0.875, expectedAccesses: 420.5, horizonSeconds: 7200, idleSeconds: 3),
+      heat: ExtentHeatInfo(
+        score: 0.875, expectedAccesses: 420.5, horizonSeconds: 7200, idleSeconds: 3,
+        rhythm: "in use at 09:00 on 3 of the last 4 days"),
       decisions: [Self.decision])
   }
 

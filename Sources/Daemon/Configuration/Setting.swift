@@ -206,7 +206,7 @@ struct Setting {
       Setting(
         path: "tiering.memoryBytes", kind: .size(\.tiering.memoryBytes, 1 << 20...64 << 30),
         summary:
-          "Memory for what is known of all extents, 16 bytes each. What finds no room counts as cold, and "
+          "Memory for what is known of all extents, 32 bytes each. What finds no room counts as cold, and "
           + "is archived `tiering.archiveAfterDays` after that has happened last at the earliest."),
     ]
   }

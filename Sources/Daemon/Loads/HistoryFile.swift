@@ -22,6 +22,6 @@ struct HistoryFile {
   ///
   /// - Throws: `corrupt`, `invalid` or `system` if it can not be read, or makes no sense.
   func read(nowSeconds: Int) throws(GnomonError) -> RecordedLoads? {
-    try file.read { RecordedLoads(from: &$0, nowSeconds: nowSeconds) }
+    try file.read { bytes, _ in RecordedLoads(from: &bytes, nowSeconds: nowSeconds) }
   }
 }

@@ -1,7 +1,5 @@
 import Forecasting
-import Glibc
 import Measurement
-import Platform
 import Primitives
 import Redirection
 import Synchronization
@@ -28,21 +26,12 @@ final class HeatBook: Sendable {
   }
 
   private struct State {
-    var clock: HistoryClock
-    var lastNanoseconds = MonotonicClock.nanoseconds()
+    /// Goes on while the daemon does not run.
+    var clock: HeatClock
     var volumes: [VolumeID: Page] = [:]
     /// Of volumes that were not seen yet.
     var kept: KeptHeat
     var chunks = 0
-
-    /// Now, in seconds since 1970; never goes back.
-    mutating func seconds() -> UInt32 {
-      let now = MonotonicClock.nanoseconds()
-      clock.advance(
-        elapsedSeconds: Double(now - min(now, lastNanoseconds)) / 1e9, wallSeconds: Double(time(nil)))
-      lastNanoseconds = now
-      return UInt32(clamping: Int(clock.seconds))
-    }
 
     mutating func forget(_ volume: VolumeID) {
       chunks -= volumes.removeValue(forKey: volume)?.entry.heat.chunkCount ?? 0
@@ -57,17 +46,19 @@ final class HeatBook: Sendable {
   /// - Parameters:
   ///   - kept: what was known when the pool was served last.
   ///   - memoryBytes: what may be remembered of all volumes.
-  init(_ kept: KeptHeat, memoryBytes: UInt64) {
+  ///   - read: what the clocks show.
+  init(
+    _ kept: KeptHeat, memoryBytes: UInt64,
+    read: @escaping @Sendable () -> HeatClock.Reading = HeatClock.Reading.now
+  ) {
     chunksMax = max(1, Int(clamping: memoryBytes) / VolumeHeat.bytesPerChunk)
-    // A clock that was set back meanwhile: time goes on from where it was.
-    let now = max(Double(time(nil)), Double(kept.seconds))
-    state = Mutex(State(clock: HistoryClock(wallSeconds: now), kept: kept))
+    state = Mutex(State(clock: HeatClock(since: kept.seconds, read), kept: kept))
   }
 
   /// Takes notice of which volumes there are.
   func meet(_ volumes: some Sequence<Volume>) {
     state.withLock { state in
-      let now = state.seconds()
+      let now = state.clock.now().seconds
       for volume in volumes {
         if state.volumes[volume.id]?.entry.uuid == volume.uuid { continue }
         state.forget(volume.id)
@@ -90,7 +81,7 @@ final class HeatBook: Sendable {
   func note(_ records: [AccessRecord]) {
     if records.isEmpty { return }
     state.withLock { state in
-      let now = state.seconds()
+      let now = state.clock.now()
       var volume: VolumeID?
       var page: Page?
       for record in records where record.kind != .cache && record.length > 0 {
@@ -103,7 +94,7 @@ final class HeatBook: Sendable {
           switch page.entry.heat.touch(extent, at: now, mayGrow: state.chunks < chunksMax) {
           case .counted: break
           case .grown: state.chunks += 1
-          case .dropped: page.entry.sinceSeconds = now
+          case .dropped: page.entry.sinceSeconds = now.seconds
           }
         }
       }
@@ -111,21 +102,21 @@ final class HeatBook: Sendable {
   }
 
   /// What is known of all volumes, and the time that it goes by.
-  var now: (volumes: [VolumeID: Entry], seconds: UInt32) {
-    state.withLock { ($0.volumes.mapValues(\.entry), $0.seconds()) }
+  var now: (volumes: [VolumeID: Entry], time: HeatTime) {
+    state.withLock { ($0.volumes.mapValues(\.entry), $0.clock.now()) }
   }
 
   /// What is known of one extent, and the time that it goes by; nil if nothing is.
-  func heat(of extent: UInt64, in volume: VolumeID) -> (heat: FadingHeat, seconds: UInt32)? {
+  func heat(of extent: UInt64, in volume: VolumeID) -> (heat: ExtentHeat, time: HeatTime)? {
     state.withLock { state in
-      state.volumes[volume]?.entry.heat[extent].map { ($0, state.seconds()) }
+      state.volumes[volume]?.entry.heat[extent].map { ($0, state.clock.now()) }
     }
   }
 
   /// What is to be kept for the next time.
   var toKeep: KeptHeat {
     state.withLock { state in
-      var kept = KeptHeat(seconds: state.seconds())
+      var kept = KeptHeat(seconds: state.clock.now().seconds)
       for entry in state.volumes.values.map(\.entry) {
         kept.volumes[entry.uuid] = KeptHeat.Volume(sinceSeconds: entry.sinceSeconds, heat: entry.heat)
       }

@@ -10,8 +10,19 @@ import Primitives
 ///         4  volumes; then of each:
 ///             16  UUID, two numbers of 8 bytes
 ///              4  since when all accesses are known, in seconds since 1970
-///              4  chunks; then of each its number, 4 bytes, and 256 extents: brief, long, minutes (float),
-///                 and when it was accessed last; 4 bytes each (FadingHeat)
+///              4  chunks; then of each its number, 4 bytes, and 256 extents of 32 bytes (ExtentHeat):
+///                  4  accesses that fade fast (float)
+///                  4  accesses that fade slowly (float)
+///                  4  when the last one was, in seconds since 1970
+///                  2  minutes with accesses, which fade, in 64ths
+///                  2  accesses in the hour of the last one
+///                 12  hours of use of the last days (DailyRhythm.uses)
+///                  2  days of use
+///                  1  accesses of an hour of use (Scale.level)
+///                  1  minutes with accesses in the hour of the last one
+///
+/// In version 1 an extent had 16 bytes: accesses that fade fast, accesses that fade slowly, minutes (float),
+/// and when the last access was.
 struct KeptHeat {
   /// Of one volume.
   struct Volume {
@@ -19,6 +30,8 @@ struct KeptHeat {
     var heat: VolumeHeat
   }
 
+  /// The layout that is written.
+  static let version: UInt32 = 2
   /// More than there can have been.
   private static let countMax: Float = 1e12
 
@@ -26,24 +39,27 @@ struct KeptHeat {
   var volumes: [UUID128: Volume] = [:]
 
   static func file(in directory: String) -> KeptFile {
-    KeptFile("heat", in: directory, magic: "GNOMONHT", version: 1, what: "record of the extents' heat")
+    KeptFile(
+      "heat", in: directory, magic: "GNOMONHT", version: version, oldestVersion: 1,
+      what: "record of the extents' heat")
   }
 
   init(seconds: UInt32 = 0) {
     self.seconds = seconds
   }
 
-  /// Reads what was written; nil if it makes no sense.
-  init?(from bytes: inout ByteReader) {
+  /// Reads what was written in the layout of a version; nil if it makes no sense.
+  init?(from bytes: inout ByteReader, version: UInt32 = version) {
     guard let seconds = bytes.take(UInt32.self), let count = bytes.take(UInt32.self) else { return nil }
     self.seconds = seconds
+    let extent = version == 1 ? Self.extentOfVersion1 : Self.extent
     for _ in 0..<count {
       guard let high = bytes.take(UInt64.self), let low = bytes.take(UInt64.self),
         let since = bytes.take(UInt32.self), let chunkCount = bytes.take(UInt32.self)
       else { return nil }
       var heat = VolumeHeat()
       for _ in 0..<chunkCount {
-        guard let number = bytes.take(UInt32.self), let chunk = Self.chunk(from: &bytes),
+        guard let number = bytes.take(UInt32.self), let chunk = Self.chunk(from: &bytes, extent),
           heat.add(chunk, number)
         else { return nil }
       }
@@ -51,17 +67,40 @@ struct KeptHeat {
     }
   }
 
-  private static func chunk(from bytes: inout ByteReader) -> [FadingHeat]? {
-    var chunk: [FadingHeat] = []
+  private static func chunk(
+    from bytes: inout ByteReader, _ extent: (inout ByteReader) -> ExtentHeat?
+  ) -> [ExtentHeat]? {
+    var chunk: [ExtentHeat] = []
     for _ in 0..<VolumeHeat.extentsPerChunk {
-      guard let brief = bytes.take(UInt32.self), let long = bytes.take(UInt32.self),
-        let minutes = bytes.take(UInt32.self), let last = bytes.take(UInt32.self)
-      else { return nil }
-      let counts = [brief, long, minutes].map { Float(bitPattern: $0) }
-      guard counts.allSatisfy({ (0...Self.countMax).contains($0) }) else { return nil }
-      chunk.append(FadingHeat(brief: counts[0], long: counts[1], minutes: counts[2], lastSeconds: last))
+      guard let heat = extent(&bytes) else { return nil }
+      chunk.append(heat)
     }
     return chunk
+  }
+
+  private static func extentOfVersion1(from bytes: inout ByteReader) -> ExtentHeat? {
+    guard let brief = count(from: &bytes), let long = count(from: &bytes), let minutes = count(from: &bytes),
+      let last = bytes.take(UInt32.self)
+    else { return nil }
+    return ExtentHeat(FadingHeat(brief: brief, long: long, minutes: minutes, lastSeconds: last))
+  }
+
+  private static func extent(from bytes: inout ByteReader) -> ExtentHeat? {
+    guard let brief = count(from: &bytes), let long = count(from: &bytes),
+      let last = bytes.take(UInt32.self), let minutes = bytes.take(UInt16.self),
+      let accesses = bytes.take(UInt16.self), let low = bytes.take(UInt64.self),
+      let high = bytes.take(UInt32.self), let days = bytes.take(UInt16.self),
+      let level = bytes.take(UInt8.self), let minutesInHour = bytes.take(UInt8.self)
+    else { return nil }
+    return ExtentHeat(
+      FadingHeat(brief: brief, long: long, minutes: Float(minutes) / 64, lastSeconds: last),
+      accessesInHour: accesses,
+      rhythm: DailyRhythm(uses: UInt128(high) << 64 | UInt128(low), days: days, level: level),
+      minutesInHour: minutesInHour)
+  }
+
+  private static func count(from bytes: inout ByteReader) -> Float? {
+    bytes.take(UInt32.self).map(Float.init(bitPattern:)).flatMap { (0...countMax).contains($0) ? $0 : nil }
   }
 
   func write(to bytes: inout ByteWriter) {
@@ -74,13 +113,21 @@ struct KeptHeat {
       bytes.append(UInt32(volume.heat.chunkCount))
       volume.heat.forEachChunk { number, chunk in
         bytes.append(number)
-        for heat in chunk {
-          bytes.append(heat.brief.bitPattern)
-          bytes.append(heat.long.bitPattern)
-          bytes.append(heat.minutes.bitPattern)
-          bytes.append(heat.lastSeconds)
-        }
+        for heat in chunk { Self.write(heat, to: &bytes) }
       }
     }
+  }
+
+  private static func write(_ heat: ExtentHeat, to bytes: inout ByteWriter) {
+    bytes.append(heat.fading.brief.bitPattern)
+    bytes.append(heat.fading.long.bitPattern)
+    bytes.append(heat.lastSeconds)
+    bytes.append(UInt16(heat.fading.minutes * 64))
+    bytes.append(heat.accessesInHour)
+    bytes.append(UInt64(truncatingIfNeeded: heat.rhythm.uses))
+    bytes.append(UInt32(truncatingIfNeeded: heat.rhythm.uses >> 64))
+    bytes.append(heat.rhythm.days)
+    bytes.append(heat.rhythm.level)
+    bytes.append(heat.minutesInHour)
   }
 }

@@ -29,7 +29,7 @@ struct TierSurvey {
   init(_ view: PlanningView, _ book: HeatBook, _ settings: Configuration.Tiering) {
     let (known, now) = book.now
     let round = settings.round
-    scale = Self.scale(known, horizonSeconds: round.horizonSeconds, at: now)
+    scale = Self.scale(known, round, at: now)
     let stores = view.stores
     let tiers = Set(stores.filter { !$0.isVolatile }.map(\.tier))
     guard tiers.count > 1 else { return }
@@ -41,7 +41,7 @@ struct TierSurvey {
       guard let entry = known[volume.id], entry.uuid == volume.uuid else { continue }
       let policy = Self.policy(for: volume, tiers, settings)
       let map = volume.map.view
-      let observed = now - min(now, entry.sinceSeconds)
+      let observed = now.seconds - min(now.seconds, entry.sinceSeconds)
       for extent in 0..<volume.map.extentCount {
         let copy = map.entry(extent)
         guard copy.isMapped, let store = byNumber[Int(copy.store.rawValue)] else { continue }
@@ -65,12 +65,12 @@ struct TierSurvey {
   }
 
   private static func scale(
-    _ volumes: [VolumeID: HeatBook.Entry], horizonSeconds: Float, at now: UInt32
+    _ volumes: [VolumeID: HeatBook.Entry], _ round: TierRound.Settings, at now: HeatTime
   ) -> VolatilityScale {
     var scale = VolatilityScale()
     for entry in volumes.values {
       for heat in entry.heat.all where heat.lastSeconds > 0 {
-        scale.add(heat.expectedAccesses(within: horizonSeconds, at: now))
+        scale.add(round.expectation(heat, at: now).accesses)
       }
     }
     return scale

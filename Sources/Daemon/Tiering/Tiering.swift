@@ -8,6 +8,18 @@ import Synchronization
 /// The slow loop: every few minutes it has extents moved to the tier that they belong on. A thread of its own
 /// looks at the maps; the mover carries it out.
 final class Tiering: Sendable {
+  /// What is known of an extent's accesses.
+  struct KnownHeat {
+    /// Its volatility score.
+    var score: Float
+    /// Accesses within the horizon of rounds.
+    var expected: Float
+    /// Since the last one.
+    var idleSeconds: Int
+    /// Use in the next day that is expected because of earlier days.
+    var due: DailyRhythm.Due?
+  }
+
   private struct State {
     var job: MoveJob?
     var nextNanoseconds: UInt64
@@ -44,7 +56,7 @@ final class Tiering: Sendable {
     let file = KeptHeat.file(in: pool.directory)
     var kept = KeptHeat()
     do throws(GnomonError) {
-      kept = try file.read { KeptHeat(from: &$0) } ?? kept
+      kept = try file.read { KeptHeat(from: &$0, version: $1) } ?? kept
     } catch {
       log.warning("the extents' heat begins anew", ["cause": error])
     }
@@ -133,10 +145,12 @@ final class Tiering: Sendable {
 
   /// The volatility score of an extent, as of the last round, and what is to be expected of it; nil if
   /// nothing is known.
-  func heat(of extent: UInt64, in volume: VolumeID) -> (score: Float, expected: Float, idleSeconds: Int)? {
+  func heat(of extent: UInt64, in volume: VolumeID) -> KnownHeat? {
     guard let (heat, now) = book.heat(of: extent, in: volume), heat.lastSeconds > 0 else { return nil }
-    let expected = heat.expectedAccesses(within: settings.round.horizonSeconds, at: now)
-    return (state.withLock { $0.scale.score(expected) }, expected, Int(heat.idleSeconds(at: now)))
+    let expected = settings.round.expectation(heat, at: now).accesses
+    return KnownHeat(
+      score: state.withLock { $0.scale.score(expected) }, expected: expected,
+      idleSeconds: Int(heat.fading.idleSeconds(at: now.seconds)), due: heat.nextDue(at: now))
   }
 
   private func save() {

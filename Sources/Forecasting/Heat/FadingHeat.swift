@@ -1,13 +1,13 @@
-/// How much an extent was accessed, for plans of minutes to days: counts that fade with time, in 16 bytes.
+/// How much an extent was accessed, for plans of minutes to days: counts that fade with time, in 14 bytes.
 public struct FadingHeat: BitwiseCopyable, Sendable, Equatable {
   /// Accesses, by the short half-life.
   public private(set) var brief: Float
   /// Accesses, by the long one.
   public private(set) var long: Float
-  /// Minutes in which there were any, by the long one.
-  public private(set) var minutes: Float
   /// When the last access was, in seconds on the caller's clock; 0: there was none.
   public private(set) var lastSeconds: UInt32
+  /// Minutes in which there were any, by the long half-life, in 64ths; there are never more than 520.
+  private var minutes64ths: UInt16
 
   /// Half-lives, in seconds.
   static let briefHalfLife: Float = 300
@@ -17,22 +17,36 @@ public struct FadingHeat: BitwiseCopyable, Sendable, Equatable {
   public init(brief: Float = 0, long: Float = 0, minutes: Float = 0, lastSeconds: UInt32 = 0) {
     self.brief = brief
     self.long = long
-    self.minutes = minutes
     self.lastSeconds = lastSeconds
+    minutes64ths = Self.in64ths(minutes)
   }
 
+  /// Minutes in which there were accesses, as of the last one.
+  public var minutes: Float { Float(minutes64ths) / 64 }
+
+  private static func in64ths(_ minutes: Float) -> UInt16 { UInt16(min(minutes * 64 + 0.5, 65_535)) }
+
   /// Counts an access. A clock that goes back counts as one that stands still.
-  public mutating func touch(at seconds: UInt32) {
+  ///
+  /// - Returns: whether it is the first one of its minute.
+  @discardableResult
+  public mutating func touch(at seconds: UInt32) -> Bool {
+    var isNewMinute = false
     if seconds > lastSeconds {
       let idle = idleSeconds(at: seconds)
       brief *= Scale.decay(idle / Self.briefHalfLife)
-      let fade = Scale.decay(idle / Self.longHalfLife)
-      long *= fade
-      minutes = minutes * fade + (seconds / 60 > lastSeconds / 60 ? 1 : 0)
+      long *= Scale.decay(idle / Self.longHalfLife)
+      // Faded once a minute, by whole minutes: in smaller steps 64ths would not notice.
+      let minutesIdle = seconds / 60 - lastSeconds / 60
+      isNewMinute = minutesIdle > 0
+      if isNewMinute {
+        minutes64ths = Self.in64ths(minutes * Scale.decay(Float(minutesIdle) * 60 / Self.longHalfLife) + 1)
+      }
       lastSeconds = seconds
     }
     brief += 1
     long += 1
+    return isNewMinute
   }
 
   /// Seconds since the last access.

@@ -21,4 +21,18 @@ enum Scale {
     let rest = age - whole
     return power * (1 + rest * (-0.693_147_2 + rest * (0.240_226_5 - rest * 0.047_079_3)))
   }
+
+  /// A number from 1 on as one of 255 steps of the logarithm, eight to a doubling; 0 for what is below.
+  static func level(_ value: Float) -> UInt8 {
+    guard value >= 1 else { return 0 }
+    // The leading bits of the significand as a linear stand-in for the logarithm's rest.
+    return UInt8(min((Float(value.exponent) + value.significand - 1) * 8 + 1.5, 255))
+  }
+
+  /// The number that a step stands for, at most 5 % from what was told.
+  static func value(ofLevel level: UInt8) -> Float {
+    guard level > 0 else { return 0 }
+    let (doublings, rest) = (level - 1).quotientAndRemainder(dividingBy: 8)
+    return Float(UInt32(1) << UInt32(doublings)) * (1 + Float(rest) / 8)
+  }
 }

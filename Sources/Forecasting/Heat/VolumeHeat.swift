@@ -13,12 +13,12 @@ public struct VolumeHeat: Sendable {
   /// Extents of a chunk.
   public static let extentsPerChunk = 256
   /// Bytes of a chunk.
-  public static let bytesPerChunk = extentsPerChunk * MemoryLayout<FadingHeat>.stride
+  public static let bytesPerChunk = extentsPerChunk * MemoryLayout<ExtentHeat>.stride
 
   /// Where in `extents` each chunk begins. Chunk n has the extents from n · `extentsPerChunk` on.
   private var places: [UInt32: Int] = [:]
   /// One chunk behind the other.
-  private var extents: [FadingHeat] = []
+  private var extents: [ExtentHeat] = []
 
   /// Nothing is known yet.
   public init() {}
@@ -27,29 +27,29 @@ public struct VolumeHeat: Sendable {
   public var chunkCount: Int { places.count }
 
   /// The heat of an extent; nil if nothing is known of it.
-  public subscript(extent: UInt64) -> FadingHeat? {
+  public subscript(extent: UInt64) -> ExtentHeat? {
     let (number, place) = Self.split(extent)
     return places[number].map { extents[$0 + place] }
   }
 
   /// All that is known, in no order.
-  public var all: [FadingHeat] { extents }
+  public var all: [ExtentHeat] { extents }
 
   /// Counts an access.
   ///
   /// - Parameters:
-  ///   - seconds: now, on a clock that goes on when the process is started again.
+  ///   - time: now, on a clock that goes on when the process is started again.
   ///   - mayGrow: whether there is memory for one more chunk.
   /// - Returns: how it was counted.
-  public mutating func touch(_ extent: UInt64, at seconds: UInt32, mayGrow: Bool) -> Count {
+  public mutating func touch(_ extent: UInt64, at time: HeatTime, mayGrow: Bool) -> Count {
     let (number, place) = Self.split(extent)
     if let start = places[number] {
-      extents[start + place].touch(at: seconds)
+      extents[start + place].touch(at: time)
       return .counted
     }
     guard mayGrow else { return .dropped }
-    var chunk = [FadingHeat](repeating: FadingHeat(), count: Self.extentsPerChunk)
-    chunk[place].touch(at: seconds)
+    var chunk = [ExtentHeat](repeating: ExtentHeat(), count: Self.extentsPerChunk)
+    chunk[place].touch(at: time)
     _ = add(chunk, number)
     return .grown
   }
@@ -57,7 +57,7 @@ public struct VolumeHeat: Sendable {
   /// Adds what was kept of a chunk.
   ///
   /// - Returns: false if it has another size, or is there already; nothing has changed.
-  public mutating func add(_ chunk: [FadingHeat], _ number: UInt32) -> Bool {
+  public mutating func add(_ chunk: [ExtentHeat], _ number: UInt32) -> Bool {
     guard chunk.count == Self.extentsPerChunk, places[number] == nil else { return false }
     places[number] = extents.count
     extents += chunk
@@ -65,7 +65,7 @@ public struct VolumeHeat: Sendable {
   }
 
   /// Calls `body` with each chunk and its number.
-  public func forEachChunk(_ body: (UInt32, ArraySlice<FadingHeat>) -> Void) {
+  public func forEachChunk(_ body: (UInt32, ArraySlice<ExtentHeat>) -> Void) {
     for (number, start) in places { body(number, extents[start..<start + Self.extentsPerChunk]) }
   }
 

@@ -160,13 +160,19 @@ public struct ExtentHeatInfo: Codable, Sendable, Equatable {
   public var horizonSeconds: Int
   /// Since the last access.
   public var idleSeconds: Int
+  /// The use that is due within a day because it came at the same hour of earlier days, in words; nil if
+  /// there is none.
+  public var rhythm: String?
 
   /// Takes all as they are.
-  public init(score: Double, expectedAccesses: Double, horizonSeconds: Int, idleSeconds: Int) {
+  public init(
+    score: Double, expectedAccesses: Double, horizonSeconds: Int, idleSeconds: Int, rhythm: String? = nil
+  ) {
     self.score = score
     self.expectedAccesses = expectedAccesses
     self.horizonSeconds = horizonSeconds
     self.idleSeconds = idleSeconds
+    self.rhythm = rhythm
   }
 }
 

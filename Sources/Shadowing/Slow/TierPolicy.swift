@@ -38,6 +38,9 @@ public struct TierPolicy: Sendable, Equatable {
     self.archiveAfterSeconds = archiveAfterSeconds
   }
 
+  /// The tier that an extent goes to which has to leave for a hotter one; nil if there is none.
+  func tier(below tier: Int) -> Int? { tiers.first { $0 > tier } }
+
   /// The tier for an extent, which may be where it is.
   ///
   /// - Parameters:

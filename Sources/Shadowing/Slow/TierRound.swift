@@ -6,7 +6,9 @@ public import Primitives
 ///
 /// Extents go up while there is room and what is to be expected of them pays for the copy. They go down when
 /// the tier lacks room, the coldest first, and no more than that takes: room that nobody needs is no reason
-/// to copy. What is pinned, forbidden or archived is moved in any case.
+/// to copy. What is pinned, forbidden or archived is moved in any case. Accesses are expected from those of
+/// the last hours, and from those at the same hours of earlier days: what is used every morning is there
+/// before.
 ///
 /// Pure: extents are handed in (`consider`), then the moves are taken (`choose`).
 public struct TierRound: Sendable {
@@ -18,12 +20,23 @@ public struct TierRound: Sendable {
     public var horizonSeconds: Float
     /// Moves that it makes at most.
     public var movesMax: Int
+    /// How many of them it makes at most for what is expected because of earlier days; 0: those are not
+    /// looked at.
+    public var dueMovesMax: Int
 
     /// All as they are said.
-    public init(freeShare: Double = 0.1, horizonSeconds: Float = 7200, movesMax: Int = 4096) {
+    public init(
+      freeShare: Double = 0.1, horizonSeconds: Float = 7200, movesMax: Int = 4096, dueMovesMax: Int = 2048
+    ) {
       self.freeShare = freeShare
       self.horizonSeconds = horizonSeconds
       self.movesMax = movesMax
+      self.dueMovesMax = dueMovesMax
+    }
+
+    /// What is to be expected of an extent.
+    public func expectation(_ heat: ExtentHeat, at time: HeatTime) -> ExtentHeat.Expectation {
+      heat.expectation(within: horizonSeconds, at: time, byRhythm: dueMovesMax > 0)
     }
   }
 
@@ -43,6 +56,11 @@ public struct TierRound: Sendable {
     public let cause: TierPolicy.Cause
     /// The accesses that are expected of it within the horizon.
     public let expectedAccesses: Float
+    /// The use on earlier days for which they are expected; nil: they are for that of the last hours.
+    public let due: DailyRhythm.Due?
+
+    /// A copy costs the slow tier a request, and one for each MiB, as `gnomon replay` counts.
+    var cost: Float { 1 + Float(bytes) / Float(1 << 20) }
 
     /// Why it is moved, in words.
     public func reason(_ settings: Settings) -> String {
@@ -52,11 +70,12 @@ public struct TierRound: Sendable {
       case .cold(let seconds): return "nobody has accessed it for \(seconds / 86_400) days"
       case .volatility(let score):
         let hundredths = Int((score * 100).rounded())
-        let words = "0.\(hundredths < 10 ? "0" : "")\(min(hundredths, 99))"
-        return wanted < current
-          ? "volatility \(words): \(Int(expectedAccesses)) accesses expected"
-            + " within \(Int(settings.horizonSeconds) / 60) min"
-          : "volatility \(words), and tier \(current) lacks room"
+        let words = "volatility 0.\(hundredths < 10 ? "0" : "")\(min(hundredths, 99))"
+        guard wanted < current else { return "\(words), and tier \(current) lacks room" }
+        let expected =
+          "\(words): \(Int(expectedAccesses)) accesses expected"
+          + " within \(Int(settings.horizonSeconds) / 60) min"
+        return due.map { "\($0.words); \(expected)" } ?? expected
       }
     }
   }
@@ -72,6 +91,8 @@ public struct TierRound: Sendable {
   private var forced: [Candidate] = []
   private var up: [Candidate] = []
   private var down: [Candidate] = []
+  /// Extents that lie where they belong, and could make room for hotter ones.
+  private var settled: [Candidate] = []
 
   /// A round without extents.
   public init(_ settings: Settings) {
@@ -84,19 +105,30 @@ public struct TierRound: Sendable {
   ///   - store: where its live copy lies, of which tier that is, and its size.
   ///   - heat: what is known of its accesses; nil: nothing.
   ///   - observedSeconds: for how long all accesses of its volume are known.
-  ///   - seconds: now, on the clock of the heat.
+  ///   - time: now, on the clock of the heat.
   public mutating func consider(
     _ extent: UInt64, of volume: VolumeID, bytes: UInt64, in store: StoreCandidate, by policy: TierPolicy,
-    heat: FadingHeat?, scale: VolatilityScale, observedSeconds: UInt32, at seconds: UInt32
+    heat: ExtentHeat?, scale: VolatilityScale, observedSeconds: UInt32, at time: HeatTime
   ) {
-    let expected = heat?.expectedAccesses(within: settings.horizonSeconds, at: seconds) ?? 0
-    let idle = heat.flatMap { $0.lastSeconds == 0 ? nil : UInt32($0.idleSeconds(at: seconds)) }
+    let expectation = heat.map { settings.expectation($0, at: time) }
+    let expected = expectation?.accesses ?? 0
+    let idle = heat.flatMap { heat in
+      heat.lastSeconds == 0 ? nil : UInt32(heat.fading.idleSeconds(at: time.seconds))
+    }
     let (tier, cause) = policy.tier(
       current: store.tier, score: scale.score(expected), idleSeconds: idle ?? observedSeconds)
-    guard tier != store.tier else { return }
+    guard let wanted = tier == store.tier ? policy.tier(below: tier) : tier else { return }
     let candidate = Candidate(
-      volume: volume, extent: extent, bytes: bytes, current: store.tier, wanted: tier,
-      cause: cause, expectedAccesses: expected)
+      volume: volume, extent: extent, bytes: bytes, current: store.tier, wanted: wanted,
+      cause: cause, expectedAccesses: expected, due: expectation?.due)
+    if tier == store.tier {
+      guard case .volatility = cause else { return }
+      settled.append(candidate)
+      if settled.count >= Self.keptFor * settings.movesMax {
+        keep(&settled) { $0.expectedAccesses < $1.expectedAccesses }
+      }
+      return
+    }
     guard case .volatility = cause else {
       if forced.count < settings.movesMax { forced.append(candidate) }
       return
@@ -108,9 +140,9 @@ public struct TierRound: Sendable {
       }
       return
     }
-    // A copy costs the slow tier a request, and one for each MiB, as `gnomon replay` counts.
-    let cost = 1 + Float(bytes) / Float(1 << 20)
-    guard expected >= cost * Self.payback, let heat, heat.activeMinutes(at: seconds) >= Self.activeMinutesMin
+    guard expected >= candidate.cost * Self.payback, let heat else { return }
+    // What came at this hour of earlier days was more than a burst then.
+    guard candidate.due != nil || heat.fading.activeMinutes(at: time.seconds) >= Self.activeMinutesMin
     else { return }
     up.append(candidate)
     if up.count >= Self.keptFor * settings.movesMax {
@@ -148,14 +180,21 @@ public struct TierRound: Sendable {
     forced.forEach(take)
     // The hottest first; those that find no room have some made, for the next round.
     var demand: [Int: Int64] = [:]
+    var waiting: [Candidate] = []
     var promoted: [Candidate] = []
+    var dueLeft = settings.dueMovesMax
     for candidate in up.sorted(by: { $0.expectedAccesses > $1.expectedAccesses }) {
+      if candidate.due != nil {
+        guard dueLeft > 0 else { continue }
+        dueLeft -= 1
+      }
       let left = room[candidate.wanted, default: 0] - Int64(candidate.bytes)
       if left >= 0 {
         room[candidate.wanted] = left
         promoted.append(candidate)
       } else {
         demand[candidate.wanted, default: 0] += Int64(candidate.bytes)
+        waiting.append(candidate)
         isMore = true
       }
     }
@@ -165,11 +204,38 @@ public struct TierRound: Sendable {
       demand[candidate.current] = wanted - Int64(candidate.bytes)
       take(candidate)
     }
+    // What is left of the demand is that of the least hot ones.
+    for candidate in displaced(by: waiting, demand) { take(candidate) }
     promoted.forEach { candidate in
       guard chosen.count < settings.movesMax else { return isMore = true }
       chosen.append(candidate)
     }
     return (chosen, isMore)
+  }
+
+  /// The coldest of those that lie where they belong, as far as hotter ones pay for both copies.
+  ///
+  /// - Parameters:
+  ///   - waiting: what lacks room, the hottest first.
+  ///   - demand: bytes that are to be made free on each tier.
+  private func displaced(by waiting: [Candidate], _ demand: [Int: Int64]) -> [Candidate] {
+    var demand = demand
+    var settled = settled.sorted { $0.expectedAccesses > $1.expectedAccesses }
+    var displaced: [Candidate] = []
+    // From the least hot on: those before it have found room if there was any.
+    for candidate in waiting.reversed() {
+      let tier = candidate.wanted
+      guard let index = settled.lastIndex(where: { $0.current == tier }), let wanted = demand[tier],
+        wanted > 0
+      else { continue }
+      demand[tier] = wanted - Int64(candidate.bytes)
+      let coldest = settled[index]
+      let gain = candidate.expectedAccesses - coldest.expectedAccesses
+      guard gain >= (candidate.cost + coldest.cost) * Self.payback else { continue }
+      settled.remove(at: index)
+      displaced.append(coldest)
+    }
+    return displaced
   }
 
   /// What may still be put in a store; negative: what it lacks.

@@ -100,6 +100,7 @@ extension Command {
           + "\(Figures.tenths(heat.expectedAccesses)) accesses expected in \(minutes) min"
       )
       list.add("last access", "\(duration(UInt64(heat.idleSeconds))) ago")
+      if let rhythm = heat.rhythm { list.add("daily rhythm", rhythm) }
     }
     return list.text
       + (info.decisions.isEmpty ? "\nNo decision on it is remembered.\n" : "\n" + table(of: info.decisions))

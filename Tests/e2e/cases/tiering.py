@@ -37,20 +37,33 @@ def _crc32c(data):
     return checksum ^ 0xFFFFFFFF
 
 
+def _steadily(per_minute):
+    """What is kept of an extent that was accessed so many times a minute, for hours (docs/formats.md)."""
+    return (per_minute * 7.0, per_minute * 500.0, int(time.time()), 500 * 64, 0, 0, 0, 0, 0, 0)
+
+
+def _daily(hour, accesses):
+    """What is kept of an extent that was in use at an hour of the last three days: `hour` began yesterday."""
+    uses = 1 << time.localtime(hour).tm_hour
+    uses = uses << 24 | uses << 48
+    level = 8 * (accesses.bit_length() - 1) + 1
+    return (0.0, 0.0, hour + 59 * 60, 0, accesses, uses & (1 << 64) - 1, uses >> 64, 0b111, level, 60)
+
+
 def _restart_with(daemon, heat):
-    """Has the daemon believe that extents of its volume were accessed so many times a minute, for hours."""
+    """Has the daemon believe what is said of extents of its volume."""
     now = int(time.time())
     uuid = daemon.json("volume", "show", "v")["uuid"].replace("-", "")
     chunks = {}
-    for extent, per_minute in heat.items():
-        chunk = chunks.setdefault(extent // CHUNK, [(0.0, 0.0, 0.0, 0)] * CHUNK)
-        chunk[extent % CHUNK] = (per_minute * 7.0, per_minute * 500.0, 500.0, now)
+    for extent, known in heat.items():
+        chunk = chunks.setdefault(extent // CHUNK, [(0.0, 0.0, 0, 0, 0, 0, 0, 0, 0, 0)] * CHUNK)
+        chunk[extent % CHUNK] = known
     body = struct.pack("<IIQQII", now, 1, int(uuid[:16], 16), int(uuid[16:], 16), now - 36000, len(chunks))
     for number, chunk in chunks.items():
-        body += struct.pack("<I", number) + b"".join(struct.pack("<fffI", *extent) for extent in chunk)
+        body += struct.pack("<I", number) + b"".join(struct.pack("<ffIHHQIHBB", *extent) for extent in chunk)
     daemon.stop()
     with open(os.path.join(daemon.pool, "heat"), "wb") as file:
-        file.write(b"GNOMONHT" + struct.pack("<II", 1, _crc32c(body)) + body)
+        file.write(b"GNOMONHT" + struct.pack("<II", 2, _crc32c(body)) + body)
     daemon.start()
 
 
@@ -101,8 +114,8 @@ def hot_extents_go_up_under_load(case):
     daemon.gnomon("move", "v", "all", "--to", "slow", "--wait")
     client.close()
     # Extents 32 to 37 are hot; the others were seen, and no more.
-    heat = {extent: 0.001 for extent in range(48)}
-    heat.update({extent: 100 for extent in range(32, 38)})
+    heat = {extent: _steadily(0.001) for extent in range(48)}
+    heat.update({extent: _steadily(100) for extent in range(32, 38)})
     _restart_with(daemon, heat)
     plan = _plan(daemon)
     assert (plan["up"], plan["down"]) == (6, 0), plan
@@ -123,6 +136,41 @@ def hot_extents_go_up_under_load(case):
     # They stay there: what has just been moved is not moved back.
     time.sleep(11)
     assert _tiers(daemon) == tiers
+
+
+def daily_use_is_expected(case):
+    """What was in use at the same hour of the last days is on the fast tier before that hour comes."""
+    need_gnomon()
+    daemon = case.daemon(stores=[("fast", 64 * MiB, 0), ("slow", 128 * MiB, 1)], volumes={"v": 64 * MiB},
+                         config=QUICK.replace("intervalSeconds: 5", "intervalSeconds: 3600") % "freePercent: 20")
+    client = daemon.client(timeout=30)
+    data = pattern(1, 48 * MiB)
+    for place in range(0, len(data), 8 * MiB):
+        client.write(place, data[place:place + 8 * MiB])
+    client.flush()
+    daemon.gnomon("move", "v", "all", "--to", "slow", "--wait")
+    client.close()
+    zone = time.localtime().tm_gmtoff
+    begun = int(time.time() + zone) // 3600 * 3600 - zone
+    yesterday = begun + 3600 - 86400
+    heat = {extent: _steadily(0.001) for extent in range(48)}
+    heat.update({extent: _daily(yesterday, 640) for extent in range(32, 38)})
+    _restart_with(daemon, heat)
+    words = f"in use at {time.localtime(yesterday).tm_hour:02}:00 on 3 of the last 4 days"
+    plan = _plan(daemon)
+    assert {move["extent"] for move in plan["moves"]} == set(range(32, 38)), plan
+    assert all(move["toTier"] == 0 and move["reason"].startswith(words) for move in plan["moves"]), plan
+    assert words in daemon.gnomon("plan", "--dry-run")
+    why = daemon.gnomon("why", "v", str(33 * MiB))
+    assert "daily rhythm" in why and words in why, why
+    assert "daily rhythm" not in daemon.gnomon("why", "v", str(3 * MiB))
+    job = daemon.json("plan", "--wait")
+    assert job["state"] == "done" and job["failed"] == 0, job
+    tiers = _tiers(daemon)
+    assert {extent for extent in tiers if tiers[extent] == 0} == set(range(32, 38)), tiers
+    assert words in daemon.gnomon("why", "v", str(33 * MiB))
+    client = daemon.client(timeout=30)
+    assert client.read(0, 16 * MiB) == data[:16 * MiB] and client.read(32 * MiB, 8 * MiB) == data[32 * MiB:40 * MiB]
 
 
 def heat_survives_a_restart(case):
