@@ -6,23 +6,27 @@ import Primitives
 public struct BlockStatus {
   /// Metadata contexts that can be answered.
   public static let contexts = [
-    AllocationStatus.contextName, "x-gnomon:tier", "x-gnomon:store", "x-gnomon:shadow",
+    AllocationStatus.contextName, "x-gnomon:tier", "x-gnomon:store", "x-gnomon:shadow", "x-gnomon:heat",
   ]
   /// Bytes of the descriptors of one context.
   public static let bytesPerContext = 16 << 10
   /// The status, in `x-gnomon:tier` and `x-gnomon:store`, of an extent that lies nowhere.
   static let unmappedStatus = UInt32.max
+  /// The status in `x-gnomon:heat` while nobody looks at how volatile the volume's extents are.
+  static let unknownHeatStatus = UInt32.max
   /// Extents that one reply looks at; the client asks again for the rest. As many requests as a connection
   /// may have in flight are answered in one turn: together they must not hold up others.
   private static let extentsPerReply: UInt64 = 1 << 14
 
   private let stores: StoreTable
   private let view: ExtentMapView
+  private let heat: HeatScores?
 
-  /// Tells about the volume whose map this is.
-  public init(of view: ExtentMapView, stores: StoreTable) {
+  /// Tells about the volume whose map this is, and how volatile its extents are; nil: nobody knows.
+  public init(of view: ExtentMapView, stores: StoreTable, heat: HeatScores?) {
     self.stores = stores
     self.view = view
+    self.heat = heat
   }
 
   /// Writes the whole reply to an accepted request, one chunk a context.
@@ -69,6 +73,8 @@ public struct BlockStatus {
       let all = (0..<ShadowLine.shadowsMax).count { line.shadow($0).exists }
       let synced = (0..<ShadowLine.shadowsMax).count(where: line.isSynced)
       return UInt32(synced | (all - synced) << 8)
+    case .heat:
+      return heat.map { UInt32($0[extent]) } ?? Self.unknownHeatStatus
     case .allocation:
       return entry.isMapped ? 0 : AllocationStatus([.hole, .zero]).rawValue
     }
@@ -77,13 +83,14 @@ public struct BlockStatus {
 
 /// What a metadata context tells about an extent.
 private enum StatusKind {
-  case allocation, tier, store, shadow
+  case allocation, tier, store, shadow, heat
 
   init(of context: NegotiatedContext) {
     switch context.name {
     case "x-gnomon:tier": self = .tier
     case "x-gnomon:store": self = .store
     case "x-gnomon:shadow": self = .shadow
+    case "x-gnomon:heat": self = .heat
     default: self = .allocation
     }
   }

@@ -20,6 +20,7 @@ public final class Volume: Sendable {
   private let deleted = Atomic<Bool>(false)
   private let wanted: Mutex<Redundancy>
   private let tierRules: Mutex<TierRules>
+  private let heat = Mutex<HeatScores?>(nil)
 
   /// What clients have asked of the volume since the daemon started.
   public let traffic = Traffic()
@@ -55,6 +56,13 @@ public final class Volume: Sendable {
       tierRules.withLock { $0 = newValue }
       map.view.marks.tiers = newValue
     }
+  }
+
+  /// How volatile its extents are, as of the last look at them; nil: nobody looks. Held for no longer than it
+  /// takes to copy two references.
+  public var heatScores: HeatScores? {
+    get { heat.withLock { $0 } }
+    set { heat.withLock { $0 = newValue } }
   }
 
   private func tellWriters(_ wanted: Redundancy) {

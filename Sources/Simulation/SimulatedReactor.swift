@@ -190,7 +190,7 @@ final class SimulatedReactor {
     let size = BlockStatus.bytesPerContext * contexts.count
     guard let operation = redirector.makeAnswer(request, error: nil, bufferBytes: size) else { return false }
     let op = unsafe redirector.operation(operation)
-    let status = BlockStatus(of: request.view, stores: world.shared.stores)
+    let status = BlockStatus(of: request.view, stores: world.shared.stores, heat: nil)
     unsafe op.pointee.length = UInt64(
       status.encode(header, contexts, connection.format, into: op.pointee.buffer!))
     reply(connection, operation)

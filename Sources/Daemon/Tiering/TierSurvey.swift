@@ -16,6 +16,8 @@ struct TierSurvey {
 
   /// How accesses that are expected within the horizon rank.
   let scale: VolatilityScale
+  /// How volatile the extents of each volume are; of none in a pool of one tier, where nothing is counted.
+  private(set) var scores: [VolumeID: HeatScores] = [:]
   /// In this order.
   private(set) var moves: [Planned] = []
   /// More is worth moving than fits into one round, or than there is room for.
@@ -39,6 +41,7 @@ struct TierSurvey {
     var found = TierRound(round)
     for volume in volumes.values {
       guard let entry = known[volume.id], entry.uuid == volume.uuid else { continue }
+      scores[volume.id] = scores(of: entry.heat, extentCount: volume.map.extentCount, round, at: now)
       let policy = Self.policy(for: volume, tiers, settings)
       let map = volume.map.view
       let observed = now.seconds - min(now.seconds, entry.sinceSeconds)
@@ -74,6 +77,20 @@ struct TierSurvey {
       }
     }
     return scale
+  }
+
+  private func scores(
+    of heat: VolumeHeat, extentCount: UInt64, _ round: TierRound.Settings, at now: HeatTime
+  ) -> HeatScores {
+    var scores = HeatScores(extentCount: extentCount)
+    heat.forEachChunk { number, chunk in
+      scores.add(
+        chunk.lazy.map { heat in
+          heat.lastSeconds == 0
+            ? 0 : UInt8((scale.score(round.expectation(heat, at: now).accesses) * 100).rounded())
+        }, number)
+    }
+    return scores
   }
 
   private mutating func plan(

@@ -2,6 +2,7 @@ import Forecasting
 import Measurement
 import Platform
 import Primitives
+import Redirection
 import Shadowing
 import Synchronization
 
@@ -92,6 +93,8 @@ final class Tiering: Sendable {
 
   private func run() {
     var saved = MonotonicClock.nanoseconds()
+    // What was kept can be looked at before the first round.
+    if !isStopping.wait(milliseconds: Self.lookMilliseconds) { _ = survey() }
     while !isStopping.wait(milliseconds: Self.lookMilliseconds) {
       let now = MonotonicClock.nanoseconds()
       if isDue(at: now) { beginRound() }
@@ -114,6 +117,7 @@ final class Tiering: Sendable {
   /// Looks at all extents, and what it would have moved.
   func survey() -> TierSurvey {
     let survey = TierSurvey(mover.view, book, settings)
+    for volume in mover.view.volumes { volume.heatScores = survey.scores[volume.id] }
     state.withLock { $0.scale = survey.scale }
     return survey
   }

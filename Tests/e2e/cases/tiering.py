@@ -1,4 +1,5 @@
 """The slow loop: extents come to the tier that they belong on, by what is known of their accesses."""
+import json
 import os
 import struct
 import time
@@ -140,6 +141,7 @@ def hot_extents_go_up_under_load(case):
 
 def daily_use_is_expected(case):
     """What was in use at the same hour of the last days is on the fast tier before that hour comes."""
+    need("nbdinfo")
     need_gnomon()
     daemon = case.daemon(stores=[("fast", 64 * MiB, 0), ("slow", 128 * MiB, 1)], volumes={"v": 64 * MiB},
                          config=QUICK.replace("intervalSeconds: 5", "intervalSeconds: 3600") % "freePercent: 20")
@@ -161,6 +163,12 @@ def daily_use_is_expected(case):
     assert {move["extent"] for move in plan["moves"]} == set(range(32, 38)), plan
     assert all(move["toTier"] == 0 and move["reason"].startswith(words) for move in plan["moves"]), plan
     assert words in daemon.gnomon("plan", "--dry-run")
+    # The whole map of heat, as another program shows it.
+    rows = json.loads(case.run("nbdinfo", "--map=x-gnomon:heat", "--json", daemon.uri()))
+    scores = [row["type"] for row in rows for _ in range(row["length"] // MiB)]
+    assert all(score >= 90 for score in scores[32:38]), scores
+    assert all(0 < score < 60 for score in scores[:32] + scores[38:48]), scores
+    assert scores[48:] == [0] * 16, scores
     why = daemon.gnomon("why", "v", str(33 * MiB))
     assert "daily rhythm" in why and words in why, why
     assert "daily rhythm" not in daemon.gnomon("why", "v", str(3 * MiB))
