@@ -273,7 +273,7 @@ class CopiesWorkload(Workload):
         self.protected("two")
         self.job("move", "two", "all", "--to", "bulk")
         self.command("volume", "set", "two", "--copies", "1")
-        for store in ("fast", "memory"):
+        for store in sorted({shadow["store"] for run in self.ask("extents", "two")["runs"] for shadow in run["shadows"]}):
             self.job("shadow", "drop", "two", "0-60", "--from", store)
 
     def job(self, *words):

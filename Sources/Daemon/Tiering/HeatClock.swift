@@ -32,8 +32,7 @@ struct HeatClock {
 
   /// - Parameters:
   ///   - seconds: when time was looked at last, before the daemon started: it goes on from there if the clock
-  ///     was
-  ///     set back meanwhile.
+  ///     was set back meanwhile.
   ///   - read: what the clocks show.
   init(since seconds: UInt32, _ read: @escaping @Sendable () -> Reading) {
     self.read = read

@@ -8,7 +8,7 @@ import random
 import re
 import signal
 
-from support import SANITIZER, each, limit, need_debug_binary, slow
+from support import SANITIZER, each, limit, need_debug_binary, slow, slowed
 from workload import CopiesWorkload, Died, Pool, Workload
 
 SHARDS = 4
@@ -116,7 +116,7 @@ def _die_everywhere(case, shard, rounds):
     case.note(f"{deaths} deaths at {len(surveys[Workload])} failpoints in all")
 
 
-@limit(300)
+@limit(slowed(300))
 @each(*range(SHARDS))
 def nothing_promised_is_lost_wherever_the_daemon_dies(case, shard):
     _die_everywhere(case, shard, 1)
