@@ -20,7 +20,7 @@ def _passes(text):
 
 def _survey(case, kind):
     """-> {step: (passes while a pool is made, passes while it is served)}"""
-    daemon = _daemon(case, GNOMON_FAILPOINT="survey")
+    daemon = _daemon(case, kind, GNOMON_FAILPOINT="survey")
     created = _passes(case.run(*daemon.create_command(), env=daemon.env, status=None).stderr)
     daemon.start()
     kind(case, daemon, case.seed).run()
@@ -31,8 +31,8 @@ def _survey(case, kind):
     return {name: (created[name], served[name]) for name in served}
 
 
-def _daemon(case, **env):
-    daemon = Pool(case, env=env)
+def _daemon(case, kind=Workload, **env):
+    daemon = Pool(case, kind.CONFIG, env=env)
     case.daemons.append(daemon)
     os.makedirs(daemon.folder, exist_ok=True)
     return daemon
@@ -60,7 +60,7 @@ def _die_while_creating(case, name, count):
 
 def _die_while_serving(case, kind, name, count, seed):
     """-> whether it died at all."""
-    daemon = _daemon(case)
+    daemon = _daemon(case, kind)
     daemon.create()
     daemon.env = {"GNOMON_FAILPOINT": f"{name}:{count}"}
     workload = kind(case, daemon, seed)
