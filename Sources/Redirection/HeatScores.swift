@@ -1,16 +1,15 @@
 /// How volatile the extents of a volume are, in hundredths, as somebody found them at some time: a byte for
 /// each extent of the stretches of which anything is known.
 public struct HeatScores: Sendable {
-  /// Extents of a stretch.
-  public static let extentsPerChunk = 256
-
   /// For each stretch of the volume, where in `scores` it begins; negative: nothing is known of it.
   private var places: [Int32]
   private var scores: [UInt8] = []
+  private let extentsPerChunk: Int
 
-  /// Nothing is known of a volume with so many extents.
-  public init(extentCount: UInt64) {
-    let chunks = (extentCount + UInt64(Self.extentsPerChunk) - 1) / UInt64(Self.extentsPerChunk)
+  /// Nothing is known of a volume with so many extents; what will be comes in stretches of that length.
+  public init(extentCount: UInt64, extentsPerChunk: Int) {
+    self.extentsPerChunk = extentsPerChunk
+    let chunks = (extentCount + UInt64(extentsPerChunk) - 1) / UInt64(extentsPerChunk)
     places = Array(repeating: -1, count: Int(chunks))
   }
 
@@ -24,7 +23,7 @@ public struct HeatScores: Sendable {
 
   /// From 0 to 100: the share of the pool's extents of which less is expected; 0 if nothing is known.
   public subscript(extent: UInt64) -> UInt8 {
-    let (number, place) = Int(extent).quotientAndRemainder(dividingBy: Self.extentsPerChunk)
+    let (number, place) = Int(extent).quotientAndRemainder(dividingBy: extentsPerChunk)
     guard number < places.count, places[number] >= 0 else { return 0 }
     return scores[Int(places[number]) + place]
   }

@@ -29,7 +29,7 @@ import Testing
   }
 
   @Test func heatIsToldInHundredths() throws {
-    var scores = HeatScores(extentCount: Self.extentCount)
+    var scores = HeatScores(extentCount: Self.extentCount, extentsPerChunk: 256)
     scores.add((0..<256).map { $0 < 3 ? 90 : 0 }, 1)
     scores.add((0..<256).map { $0 == 255 ? 7 : 100 }, 0)
     // Beyond the volume's end.
@@ -42,6 +42,6 @@ import Testing
 
   @Test func noHeatIsNotTheSameAsNone() throws {
     #expect(try heat(nil, 0..<10) == [[10, UInt32.max]])
-    #expect(try heat(HeatScores(extentCount: Self.extentCount), 0..<10) == [[10, 0]])
+    #expect(try heat(HeatScores(extentCount: Self.extentCount, extentsPerChunk: 256), 0..<10) == [[10, 0]])
   }
 }

@@ -108,6 +108,16 @@ private let block = World.blockBytes
     try world.verifyAtRest()
   }
 
+  /// A request is answered when what is held is let go, and not before.
+  private static func waitsForWhatIsHeld(_ request: UInt64, in world: World) throws {
+    try world.exhaust()
+    #expect(!world.isAnswered(request))
+    world.letGo()
+    try world.settle()
+    #expect(world.outcomes[request] == .some(nil))
+    try world.verifyAtRest()
+  }
+
   /// They are read all the same when there is no operation left to do that.
   @Test func blocksThatAreWrittenInPartAreReadWithoutAnotherOperation() throws {
     let world = try World(
@@ -120,12 +130,7 @@ private let block = World.blockBytes
     while world.redirectors[0].slab.freeCount > 2 { try world.begin(.read, 0, block) }
     let write = try world.begin(.write, 2 * block + 1024, 2 * block)
     #expect(world.redirectors[0].slab.freeCount == 1)
-    try world.exhaust()
-    #expect(!world.isAnswered(write))
-    world.letGo()
-    try world.settle()
-    #expect(world.outcomes[write] == .some(nil))
-    try world.verifyAtRest()
+    try Self.waitsForWhatIsHeld(write, in: world)
   }
 
   @Test func aStoreThatIsLateIsNotWaitedForAgainByTheRoundThatSaysSo() throws {
@@ -191,12 +196,7 @@ private let block = World.blockBytes
     #expect(try world.perform(.write, extent, block) == nil)
     world.holds = { $0.directive.kind == .synchronize && $0.directive.store == 0 }
     let flush = try world.begin(.flush)
-    try world.exhaust()
-    #expect(!world.isAnswered(flush))
-    world.letGo()
-    try world.settle()
-    #expect(world.outcomes[flush] == .some(nil))
-    try world.verifyAtRest()
+    try Self.waitsForWhatIsHeld(flush, in: world)
   }
 
   /// For a while there was only one copy of what was written; now there are two again.
@@ -411,12 +411,7 @@ private let block = World.blockBytes
     world.fullStores = [1]
     world.holds = { $0.directive.store == 0 }
     let write = try world.begin(.write, 0, block)
-    try world.exhaust()
-    #expect(!world.isAnswered(write))
-    world.letGo()
-    try world.settle()
-    #expect(world.outcomes[write] == .some(nil))
-    try world.verifyAtRest()
+    try Self.waitsForWhatIsHeld(write, in: world)
   }
 
   @Test func whereThereIsNoShadowNothingHasADeadline() throws {

@@ -103,14 +103,20 @@ import Testing
     #expect(TimeInterval(milliseconds: 1500).nanoseconds == 500_000_000)
   }
 
-  @Test func whatWaitsIsCancelled() throws {
-    var fixture = try Fixture()
+  /// Two ends of a connection; the caller closes them.
+  private static func socketPair() -> (Int32, Int32) {
     var sockets: (Int32, Int32) = (0, 0)
     let made = unsafe withUnsafeMutableBytes(of: &sockets) { bytes in
       unsafe socketpair(
         AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, bytes.bindMemory(to: Int32.self).baseAddress)
     }
     #expect(made == 0)
+    return sockets
+  }
+
+  @Test func whatWaitsIsCancelled() throws {
+    var fixture = try Fixture()
+    let sockets = Self.socketPair()
     defer {
       close(sockets.0)
       close(sockets.1)
@@ -133,12 +139,7 @@ import Testing
 
   @Test func messagesGatherAndScatter() throws {
     var fixture = try Fixture()
-    var sockets: (Int32, Int32) = (0, 0)
-    let made = unsafe withUnsafeMutableBytes(of: &sockets) { bytes in
-      unsafe socketpair(
-        AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, bytes.bindMemory(to: Int32.self).baseAddress)
-    }
-    #expect(made == 0)
+    let sockets = Self.socketPair()
     defer {
       close(sockets.0)
       close(sockets.1)

@@ -82,7 +82,7 @@ struct TierSurvey {
   private func scores(
     of heat: VolumeHeat, extentCount: UInt64, _ round: TierRound.Settings, at now: HeatTime
   ) -> HeatScores {
-    var scores = HeatScores(extentCount: extentCount)
+    var scores = HeatScores(extentCount: extentCount, extentsPerChunk: VolumeHeat.extentsPerChunk)
     heat.forEachChunk { number, chunk in
       scores.add(
         chunk.lazy.map { heat in

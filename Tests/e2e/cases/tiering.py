@@ -100,13 +100,8 @@ def cold_extents_make_room(case):
     assert client.read(0, 24 * MiB) == pattern(1, 8 * MiB) + pattern(2, 16 * MiB)
 
 
-@limit(180)
-def hot_extents_go_up_under_load(case):
-    """What was accessed for hours goes to the fast tier while clients write to it; nothing is lost."""
-    need("fio")
-    need_gnomon()
-    daemon = case.daemon(stores=[("fast", 64 * MiB, 0), ("slow", 128 * MiB, 1)], volumes={"v": 64 * MiB},
-                         config=QUICK % "freePercent: 20")
+def _all_on_slow(daemon):
+    """48 extents are written, and moved to the slow store; -> what they hold."""
     client = daemon.client(timeout=30)
     data = pattern(1, 48 * MiB)
     for place in range(0, len(data), 8 * MiB):
@@ -114,6 +109,17 @@ def hot_extents_go_up_under_load(case):
     client.flush()
     daemon.gnomon("move", "v", "all", "--to", "slow", "--wait")
     client.close()
+    return data
+
+
+@limit(180)
+def hot_extents_go_up_under_load(case):
+    """What was accessed for hours goes to the fast tier while clients write to it; nothing is lost."""
+    need("fio")
+    need_gnomon()
+    daemon = case.daemon(stores=[("fast", 64 * MiB, 0), ("slow", 128 * MiB, 1)], volumes={"v": 64 * MiB},
+                         config=QUICK % "freePercent: 20")
+    data = _all_on_slow(daemon)
     # Extents 32 to 37 are hot; the others were seen, and no more.
     heat = {extent: _steadily(0.001) for extent in range(48)}
     heat.update({extent: _steadily(100) for extent in range(32, 38)})
@@ -145,13 +151,7 @@ def daily_use_is_expected(case):
     need_gnomon()
     daemon = case.daemon(stores=[("fast", 64 * MiB, 0), ("slow", 128 * MiB, 1)], volumes={"v": 64 * MiB},
                          config=QUICK.replace("intervalSeconds: 5", "intervalSeconds: 3600") % "freePercent: 20")
-    client = daemon.client(timeout=30)
-    data = pattern(1, 48 * MiB)
-    for place in range(0, len(data), 8 * MiB):
-        client.write(place, data[place:place + 8 * MiB])
-    client.flush()
-    daemon.gnomon("move", "v", "all", "--to", "slow", "--wait")
-    client.close()
+    data = _all_on_slow(daemon)
     zone = time.localtime().tm_gmtoff
     begun = int(time.time() + zone) // 3600 * 3600 - zone
     yesterday = begun + 3600 - 86400
